@@ -9,8 +9,10 @@
 //!
 //! The crate knows nothing of caches, mounts or FUSE.
 
+mod connect;
 mod error;
 mod key;
+mod settings;
 mod types;
 
 pub mod file;
@@ -18,12 +20,14 @@ pub mod location;
 pub mod retry;
 pub mod s3;
 
+pub use connect::connect;
 pub use error::{Error, Result};
 pub use key::{InvalidKey, Key};
 pub use location::Location;
+pub use settings::Settings;
 pub use types::{
-    Body, ByteRange, Capabilities, Entry, ListDepth, ListPage, ListRequest, Meta, PartNumber, PutCondition, UploadId,
-    UploadedPart, Version,
+    Body, ByteRange, Capabilities, Entry, ListDepth, ListPage, ListRequest, Meta, PartNumber, PutCondition,
+    UploadId, UploadedPart, Version,
 };
 
 use bytes::Bytes;
@@ -62,7 +66,13 @@ pub trait Ufs: Send + Sync + 'static {
     async fn multipart_create(&self, key: &Key) -> Result<UploadId>;
 
     /// Uploads one part; the same number may be sent again and the last one counts.
-    async fn multipart_put(&self, key: &Key, upload: &UploadId, part: PartNumber, data: Bytes) -> Result<UploadedPart>;
+    async fn multipart_put(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        part: PartNumber,
+        data: Bytes,
+    ) -> Result<UploadedPart>;
 
     /// The parts that the store already holds of an upload, in ascending order; used to resume after a crash.
     async fn multipart_list(&self, key: &Key, upload: &UploadId) -> Result<Vec<UploadedPart>>;

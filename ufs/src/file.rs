@@ -1,0 +1,1 @@
+//! `file://`: a local or NFS directory.

@@ -1,0 +1,5 @@
+//! Time limits and retries around any store.
+
+mod limits;
+
+pub use limits::Limits;
