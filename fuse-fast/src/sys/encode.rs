@@ -1,0 +1,116 @@
+//! Answers and values as messages to the kernel.
+
+use std::time::Duration;
+
+use super::abi::{
+    fuse_attr, fuse_attr_out, fuse_entry_out, fuse_file_lock, fuse_kstatfs, fuse_open_out, fuse_statx,
+    fuse_statx_out, fuse_sx_time,
+};
+use crate::types::{Attributes, Entry, FileLock, Opened, OpenedDir, StatFs, StatxAttributes, Timestamp};
+
+/// Seconds and nanoseconds of a validity. `u64::MAX` seconds are for ever: the kernel caps what it can't count.
+fn validity(valid: Duration) -> (u64, u32) {
+    (valid.as_secs(), valid.subsec_nanos())
+}
+
+pub(crate) fn attr(attributes: &Attributes) -> fuse_attr {
+    fuse_attr {
+        ino: attributes.ino,
+        size: attributes.size_bytes,
+        blocks: attributes.blocks_512,
+        atime: attributes.atime.seconds as u64,
+        mtime: attributes.mtime.seconds as u64,
+        ctime: attributes.ctime.seconds as u64,
+        atimensec: attributes.atime.nanos,
+        mtimensec: attributes.mtime.nanos,
+        ctimensec: attributes.ctime.nanos,
+        mode: mode(attributes),
+        nlink: attributes.links,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        rdev: attributes.rdev,
+        blksize: attributes.block_size_bytes,
+        flags: 0,
+    }
+}
+
+fn mode(attributes: &Attributes) -> u32 {
+    attributes.kind.mode_bits() | u32::from(attributes.permissions & 0o7777)
+}
+
+pub(crate) fn attributes(attributes: &Attributes) -> fuse_attr_out {
+    let (attr_valid, attr_valid_nsec) = validity(attributes.valid);
+    fuse_attr_out { attr_valid, attr_valid_nsec, dummy: 0, attr: attr(attributes) }
+}
+
+pub(crate) fn entry(entry: &Entry) -> fuse_entry_out {
+    let (entry_valid, entry_valid_nsec) = validity(entry.valid);
+    let head = fuse_entry_out { entry_valid, entry_valid_nsec, ..fuse_entry_out::default() };
+    let Some(attributes) = &entry.attributes else {
+        return head;
+    };
+    let (attr_valid, attr_valid_nsec) = validity(attributes.valid);
+    fuse_entry_out {
+        nodeid: entry.node.0,
+        generation: entry.generation.0,
+        attr_valid,
+        attr_valid_nsec,
+        attr: attr(attributes),
+        ..head
+    }
+}
+
+pub(crate) fn opened(opened: &Opened) -> fuse_open_out {
+    fuse_open_out { fh: opened.handle.0, open_flags: opened.flags.bits(), padding: 0 }
+}
+
+pub(crate) fn opened_dir(opened: &OpenedDir) -> fuse_open_out {
+    fuse_open_out { fh: opened.handle.0, open_flags: opened.flags.bits(), padding: 0 }
+}
+
+pub(crate) fn statfs(statfs: &StatFs) -> fuse_kstatfs {
+    fuse_kstatfs {
+        blocks: statfs.blocks,
+        bfree: statfs.blocks_free,
+        bavail: statfs.blocks_available,
+        files: statfs.files,
+        ffree: statfs.files_free,
+        bsize: statfs.block_bytes,
+        namelen: statfs.name_bytes_max,
+        frsize: statfs.fragment_bytes,
+        ..fuse_kstatfs::default()
+    }
+}
+
+pub(crate) fn lock(lock: &FileLock) -> fuse_file_lock {
+    fuse_file_lock { start: lock.start, end: lock.end, type_: lock.kind, pid: lock.pid }
+}
+
+fn sx_time(time: Timestamp) -> fuse_sx_time {
+    fuse_sx_time { tv_sec: time.seconds, tv_nsec: time.nanos, reserved: 0 }
+}
+
+pub(crate) fn statx(answer: &StatxAttributes) -> fuse_statx_out {
+    let attributes = &answer.attributes;
+    let (attr_valid, attr_valid_nsec) = validity(attributes.valid);
+    let birth = answer.btime.map_or(0, |_| libc::STATX_BTIME);
+    let stat = fuse_statx {
+        mask: libc::STATX_BASIC_STATS | birth,
+        blksize: attributes.block_size_bytes,
+        nlink: attributes.links,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        mode: mode(attributes) as u16,
+        ino: attributes.ino,
+        size: attributes.size_bytes,
+        blocks: attributes.blocks_512,
+        atime: sx_time(attributes.atime),
+        btime: sx_time(answer.btime.unwrap_or_default()),
+        ctime: sx_time(attributes.ctime),
+        mtime: sx_time(attributes.mtime),
+        rdev_major: libc::major(attributes.rdev.into()),
+        rdev_minor: libc::minor(attributes.rdev.into()),
+        ..fuse_statx::default()
+    };
+    fuse_statx_out { attr_valid, attr_valid_nsec, stat, ..fuse_statx_out::default() }
+}
