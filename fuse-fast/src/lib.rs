@@ -17,10 +17,14 @@
 //! Protocol 7.31 (Linux 5.4) or newer is required, up to 7.45 (Linux 6.18) is understood.
 
 pub mod fs;
+pub mod mount;
 pub mod negotiate;
+pub mod notify;
 pub mod reply;
+pub mod session;
 pub mod types;
 
+mod decode;
 mod sys;
 
 pub use fs::FileSystem;

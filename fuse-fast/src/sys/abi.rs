@@ -3,10 +3,10 @@
 //! Field names are those of the header (`type` is `type_`); a test compares every size and offset with it. Structs
 //! that end in `_in` come from the kernel, those that end in `_out` go to it.
 
-#![expect(non_camel_case_types, reason = "the names of linux/fuse.h, so that both can be searched for one")]
-
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+#[cfg(test)]
+mod layout;
 mod opcode;
 
 pub(crate) use opcode::Opcode;

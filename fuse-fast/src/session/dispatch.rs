@@ -1,0 +1,151 @@
+//! Calls the method that a request asks for.
+
+use std::sync::Arc;
+
+use super::channel::Channel;
+use crate::FileSystem;
+use crate::decode::{DecodeError, Operation, Request};
+use crate::reply::{Answer, Body, Reply, ReplyData, ReplyDirectory, ReplyXattr, Responder};
+use crate::types::{Errno, NodeId, RequestHeader, Unique};
+
+/// What a thread does after a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Reads the next one.
+    Go,
+    /// The kernel said goodbye.
+    End,
+}
+
+/// Serves one request.
+pub(super) fn serve<F: FileSystem>(
+    fs: &F,
+    state: &mut F::Worker,
+    channel: &Arc<Channel>,
+    bytes: &[u8],
+) -> Next {
+    match Request::decode(bytes) {
+        Ok(request) => {
+            channel.counters().count_request(request.opcode);
+            let call = Call { fs, channel, header: &request.header, node: request.node };
+            call.dispatch(state, request.operation)
+        }
+        Err(error) => {
+            refuse(channel, error);
+            Next::Go
+        }
+    }
+}
+
+fn refuse(channel: &Channel, error: DecodeError) {
+    channel.counters().malformed.add(1);
+    match error {
+        DecodeError::Truncated => tracing::warn!("a request is shorter than its header says"),
+        DecodeError::Unknown { unique, opcode } => {
+            tracing::debug!(opcode, "an operation is not known");
+            channel.answer(unique, &Answer::Error(Errno::ENOSYS));
+        }
+        DecodeError::Malformed { unique, opcode } => {
+            tracing::warn!(operation = opcode.name(), "arguments can't be decoded");
+            channel.answer(unique, &Answer::Error(Errno::EINVAL));
+        }
+    }
+}
+
+struct Call<'a, F> {
+    fs: &'a F,
+    channel: &'a Arc<Channel>,
+    header: &'a RequestHeader,
+    node: NodeId,
+}
+
+impl<F: FileSystem> Call<'_, F> {
+    fn responder(&self) -> Arc<dyn Responder> {
+        Arc::<Channel>::clone(self.channel)
+    }
+
+    fn unique(&self) -> Unique {
+        self.header.unique
+    }
+
+    fn reply<T: Body>(&self) -> Reply<T> {
+        Reply::new(self.unique(), self.responder())
+    }
+
+    fn reply_data(&self) -> ReplyData {
+        ReplyData::new(self.unique(), self.responder())
+    }
+
+    fn reply_xattr(&self, size_bytes: u32) -> ReplyXattr {
+        ReplyXattr::new(self.unique(), self.responder(), size_bytes)
+    }
+
+    /// One arm for each operation: a table, which is why it is long.
+    fn dispatch(&self, state: &mut F::Worker, operation: Operation<'_>) -> Next {
+        let (fs, header, node) = (self.fs, self.header, self.node);
+        match operation {
+            Operation::Lookup { name } => fs.lookup(header, node, name, self.reply()),
+            Operation::Forget { count } => fs.forget(node, count),
+            Operation::BatchForget(forgets) => forgets.for_each(|(node, count)| fs.forget(node, count)),
+            Operation::GetAttr { handle } => fs.getattr(header, node, handle, self.reply()),
+            Operation::Statx(args) => fs.statx(header, &args, self.reply()),
+            Operation::ReadLink => fs.readlink(header, node, self.reply_data()),
+            Operation::Open { flags } => fs.open(header, node, flags, self.reply()),
+            Operation::Read(args) => fs.read(state, header, &args, self.reply_data()),
+            Operation::Flush { handle } => fs.flush(header, node, handle, self.reply()),
+            Operation::Release { handle } => fs.release(header, node, handle, self.reply()),
+            Operation::LSeek { handle, offset, from } => {
+                fs.lseek(header, node, handle, offset, from, self.reply())
+            }
+            Operation::OpenDir { flags } => fs.opendir(header, node, flags, self.reply()),
+            Operation::ReadDir(args) => {
+                fs.readdir(header, &args, ReplyDirectory::new(self.unique(), self.responder(), &args));
+            }
+            Operation::ReleaseDir { handle } => fs.releasedir(header, node, handle, self.reply()),
+            Operation::StatFs => fs.statfs(header, node, self.reply()),
+            Operation::Access { mask } => fs.access(header, node, mask, self.reply()),
+            Operation::GetXattr { name, size_bytes } => {
+                fs.getxattr(header, node, name, self.reply_xattr(size_bytes))
+            }
+            Operation::ListXattr { size_bytes } => fs.listxattr(header, node, self.reply_xattr(size_bytes)),
+            Operation::GetLk(args) => fs.getlk(header, &args, self.reply()),
+            Operation::SetLk { args, wait } => fs.setlk(header, &args, wait, self.reply()),
+            Operation::Interrupt { interrupted } => fs.interrupt(interrupted),
+            Operation::Destroy => {
+                self.reply::<()>().ok(());
+                return Next::End;
+            }
+            Operation::Unsupported => self.reply::<()>().error(Errno::ENOSYS),
+            other => self.dispatch_change(state, other),
+        }
+        Next::Go
+    }
+
+    /// The operations that change the file system.
+    fn dispatch_change(&self, state: &mut F::Worker, operation: Operation<'_>) {
+        let (fs, header, node) = (self.fs, self.header, self.node);
+        match operation {
+            Operation::SetAttr(change) => fs.setattr(header, node, &change, self.reply()),
+            Operation::Symlink { name, target } => fs.symlink(header, node, name, target, self.reply()),
+            Operation::MkNod { name, mode, rdev } => fs.mknod(header, node, name, mode, rdev, self.reply()),
+            Operation::MkDir { name, mode } => fs.mkdir(header, node, name, mode, self.reply()),
+            Operation::Unlink { name } => fs.unlink(header, node, name, self.reply()),
+            Operation::RmDir { name } => fs.rmdir(header, node, name, self.reply()),
+            Operation::Rename { name, to, flags } => fs.rename(header, (node, name), to, flags, self.reply()),
+            Operation::Link { linked, name } => fs.link(header, linked, (node, name), self.reply()),
+            Operation::Create { name, args } => fs.create(header, node, name, &args, self.reply()),
+            Operation::Write { args, data } => fs.write(state, header, &args, data, self.reply()),
+            Operation::FSync { handle, data_only } => fs.fsync(header, node, handle, data_only, self.reply()),
+            Operation::Fallocate(args) => fs.fallocate(header, &args, self.reply()),
+            Operation::CopyFileRange(args) => fs.copy_file_range(header, &args, self.reply()),
+            Operation::FSyncDir { handle, data_only } => {
+                fs.fsyncdir(header, node, handle, data_only, self.reply())
+            }
+            Operation::SetXattr { name, value, flags } => {
+                fs.setxattr(header, node, name, value, flags, self.reply());
+            }
+            Operation::RemoveXattr { name } => fs.removexattr(header, node, name, self.reply()),
+            other => unreachable!("{other:?} is dispatched with those that read"),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What the tests share: a mounted [`MemoryFs`], or the reason why there is none.
+
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by test programs that each use a part")]
+
+pub mod memory_fs;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuse_fast::mount::{MountOptions, mount};
+use fuse_fast::session::{Session, SessionConfig};
+use fuse_fast::{FileSystem, OpenedFlags};
+use memory_fs::MemoryFs;
+
+/// Why real mounts can't be tested here; printed, so that a skipped test shows.
+pub fn cannot_mount() -> bool {
+    let reason = if !Path::new("/dev/fuse").exists() {
+        "there is no /dev/fuse"
+    } else if !nix::unistd::Uid::effective().is_root() {
+        "mount(2) needs root"
+    } else {
+        return false;
+    };
+    println!("SKIP: {reason}");
+    true
+}
+
+/// A mounted file system in a directory of its own; unmounted at the end.
+pub struct Mounted<F: FileSystem> {
+    // Before the directory, which can only be removed once nothing is mounted there.
+    pub session: Session<F>,
+    pub fs: Arc<F>,
+    pub directory: tempfile::TempDir,
+}
+
+impl<F: FileSystem> Mounted<F> {
+    pub fn new(fs: F, options: &MountOptions, config: SessionConfig) -> Mounted<F> {
+        let directory = tempfile::Builder::new().prefix("fuse-").tempdir().expect("a directory to mount at");
+        let fs = Arc::new(fs);
+        let device = mount(directory.path(), options).expect("root can mount");
+        let session = Session::start(device, Arc::clone(&fs), config).expect("the session starts");
+        Mounted { session, fs, directory }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+/// An hour: nothing expires during a test.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+/// A memory file system whose answers stay valid for `valid`.
+pub fn memory(valid: Duration) -> MemoryFs {
+    MemoryFs::new(valid, OpenedFlags::NONE)
+}
+
+pub fn mounted(fs: MemoryFs) -> Mounted<MemoryFs> {
+    Mounted::new(fs, &MountOptions::default(), SessionConfig { threads: 3, ..SessionConfig::default() })
+}
+
+/// Bytes that differ from place to place: a linear congruential sequence (Knuth's MMIX constants).
+pub fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
