@@ -4,6 +4,7 @@
 //! operation or a [`DecodeError`]; none panic.
 
 mod body;
+mod change;
 mod fields;
 
 use std::ffi::OsStr;
@@ -44,6 +45,7 @@ pub(crate) enum Operation<'a> {
     Lookup {
         name: &'a OsStr,
     },
+    Change(Change<'a>),
     Forget {
         count: u64,
     },
@@ -52,75 +54,28 @@ pub(crate) enum Operation<'a> {
         handle: Option<FileHandle>,
     },
     Statx(StatxArgs),
-    SetAttr(SetAttributes),
     ReadLink,
-    Symlink {
-        name: &'a OsStr,
-        target: &'a OsStr,
-    },
-    MkNod {
-        name: &'a OsStr,
-        mode: u32,
-        rdev: u32,
-    },
-    MkDir {
-        name: &'a OsStr,
-        mode: u32,
-    },
-    Unlink {
-        name: &'a OsStr,
-    },
-    RmDir {
-        name: &'a OsStr,
-    },
-    Rename {
-        name: &'a OsStr,
-        to: (NodeId, &'a OsStr),
-        flags: RenameFlags,
-    },
-    Link {
-        linked: NodeId,
-        name: &'a OsStr,
-    },
     Open {
         flags: OpenFlags,
     },
-    Create {
-        name: &'a OsStr,
-        args: CreateArgs,
-    },
     Read(ReadArgs),
-    Write {
-        args: WriteArgs,
-        data: &'a [u8],
-    },
     Flush {
         handle: FileHandle,
     },
     Release {
         handle: FileHandle,
     },
-    FSync {
-        handle: FileHandle,
-        data_only: bool,
-    },
-    Fallocate(FallocateArgs),
     LSeek {
         handle: FileHandle,
         offset: FileOffset,
         from: SeekFrom,
     },
-    CopyFileRange(CopyRange),
     OpenDir {
         flags: OpenFlags,
     },
     ReadDir(ReadDirArgs),
     ReleaseDir {
         handle: DirHandle,
-    },
-    FSyncDir {
-        handle: DirHandle,
-        data_only: bool,
     },
     StatFs,
     Access {
@@ -133,14 +88,6 @@ pub(crate) enum Operation<'a> {
     ListXattr {
         size_bytes: u32,
     },
-    SetXattr {
-        name: &'a OsStr,
-        value: &'a [u8],
-        flags: u32,
-    },
-    RemoveXattr {
-        name: &'a OsStr,
-    },
     GetLk(LockArgs),
     SetLk {
         args: LockArgs,
@@ -152,6 +99,27 @@ pub(crate) enum Operation<'a> {
     Destroy,
     /// Known, but neither agreed on at INIT nor part of [`FileSystem`](crate::FileSystem).
     Unsupported,
+}
+
+/// What a request wants to change.
+#[derive(Debug)]
+pub(crate) enum Change<'a> {
+    SetAttr(SetAttributes),
+    Symlink { name: &'a OsStr, target: &'a OsStr },
+    MkNod { name: &'a OsStr, mode: u32, rdev: u32 },
+    MkDir { name: &'a OsStr, mode: u32 },
+    Unlink { name: &'a OsStr },
+    RmDir { name: &'a OsStr },
+    Rename { name: &'a OsStr, to: (NodeId, &'a OsStr), flags: RenameFlags },
+    Link { linked: NodeId, name: &'a OsStr },
+    Create { name: &'a OsStr, args: CreateArgs },
+    Write { args: WriteArgs, data: &'a [u8] },
+    FSync { handle: FileHandle, data_only: bool },
+    Fallocate(FallocateArgs),
+    CopyFileRange(CopyRange),
+    FSyncDir { handle: DirHandle, data_only: bool },
+    SetXattr { name: &'a OsStr, value: &'a [u8], flags: u32 },
+    RemoveXattr { name: &'a OsStr },
 }
 
 impl<'a> Request<'a> {

@@ -38,6 +38,12 @@ impl FuseDevice {
     pub fn mount_point(&self) -> Option<&Path> {
         self.mount.as_ref().map(AttachedMount::path)
     }
+
+    /// A connection whose other end is a test.
+    #[cfg(test)]
+    pub(crate) fn of_test(fd: OwnedFd) -> FuseDevice {
+        FuseDevice { fd, mount: None, read_bytes_max: None }
+    }
 }
 
 /// Mounts. Requests wait in the kernel until a [`Session`](crate::session::Session) serves the device.
@@ -51,7 +57,13 @@ pub fn mount(mount_point: &Path, options: &MountOptions) -> Result<FuseDevice, M
         MountMethod::Fusermount => fusermount::mount(&path, options)?,
         MountMethod::Auto | MountMethod::Direct => direct::mount(&path, options)?,
     };
-    let mount = AttachedMount::new(path)?;
+    let mount = match AttachedMount::new(path.clone()) {
+        Ok(mount) => mount,
+        Err(error) => {
+            unmount(&path, true)?;
+            return Err(error);
+        }
+    };
     Ok(FuseDevice { fd, mount: Some(mount), read_bytes_max: options.max_read_bytes })
 }
 

@@ -75,3 +75,6 @@ impl<T: Body> Reply<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ mod stats;
 mod stop;
 mod worker;
 
+use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,7 +42,6 @@ use running::Running;
 const DROP_GRACE: Duration = Duration::from_secs(1);
 
 /// A served mount. Dropping it unmounts; [`wait`](Self::wait) serves until somebody else does.
-#[derive(Debug)]
 pub struct Session<F: FileSystem> {
     fs: Arc<F>,
     info: ConnectionInfo,
@@ -143,6 +143,15 @@ impl<F: FileSystem> Session<F> {
     }
 }
 
+impl<F: FileSystem> fmt::Debug for Session<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("threads", &self.threads.len())
+            .field("stopper", &self.stopper)
+            .finish()
+    }
+}
+
 impl<F: FileSystem> Drop for Session<F> {
     fn drop(&mut self) {
         if self.threads.is_empty() {
@@ -154,3 +163,6 @@ impl<F: FileSystem> Drop for Session<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

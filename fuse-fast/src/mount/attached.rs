@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::{MountError, MountedAt, direct, unmount};
 
+/// Where fusectl is mounted, if it is: one directory for each connection.
+const CONNECTIONS: &str = "/sys/fs/fuse/connections";
+
 /// A mount that this process made. Dropping it unmounts lazily what is still there.
 #[derive(Debug)]
 pub(crate) struct AttachedMount {
@@ -48,19 +51,15 @@ impl AttachedMount {
     }
 
     /// Aborts the connection: every waiting and later call on the mount fails, and reads of the device end. Through
-    /// fusectl, which the mount's owner may write, else by an unmount with force.
+    /// fusectl, which the mount's owner may write, else by an unmount with force while it is still attached.
     pub(crate) fn abort(&self) -> Result<(), MountError> {
-        let control = format!("/sys/fs/fuse/connections/{}/abort", self.device.1);
+        let control = format!("{CONNECTIONS}/{}/abort", self.device.1);
         match fs::write(&control, "1") {
             Ok(()) => Ok(()),
             Err(_) if self.is_attached() => direct::force(&self.path),
-            // Neither listed nor mounted: the connection is gone already.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(MountError::System {
-                operation: "aborting through fusectl",
-                path: self.path.clone(),
-                source,
-            }),
+            // fusectl lists every connection: this one is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && has_fusectl() => Ok(()),
+            Err(_) => Err(MountError::NoAbort { path: self.path.clone() }),
         }
     }
 
@@ -69,6 +68,10 @@ impl AttachedMount {
         let (major, minor) = self.device;
         fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), (bytes / 1024).to_string())
     }
+}
+
+fn has_fusectl() -> bool {
+    matches!(MountedAt::find(Path::new(CONNECTIONS)), Ok(Some(_)))
 }
 
 impl Drop for AttachedMount {

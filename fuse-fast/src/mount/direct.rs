@@ -65,8 +65,10 @@ fn explain_unmount(path: &Path, errno: Errno) -> MountError {
     }
 }
 
-/// Unmounts by force, which aborts the connection of a FUSE mount: every waiting and later call fails.
+/// Aborts the connection of an attached mount: what umount2(2) with force does to FUSE before it finds files open.
 pub(super) fn force(path: &Path) -> Result<(), MountError> {
-    nix::mount::umount2(path, MntFlags::MNT_FORCE | MntFlags::UMOUNT_NOFOLLOW)
-        .map_err(|errno| explain_unmount(path, errno))
+    match nix::mount::umount2(path, MntFlags::MNT_FORCE | MntFlags::UMOUNT_NOFOLLOW) {
+        Ok(()) | Err(Errno::EBUSY) => Ok(()),
+        Err(errno) => Err(explain_unmount(path, errno)),
+    }
 }

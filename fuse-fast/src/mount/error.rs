@@ -88,6 +88,15 @@ pub enum MountError {
         /// The mount point.
         path: PathBuf,
     },
+    /// The connection can't be aborted.
+    #[error(
+        "the FUSE connection of {path} can't be aborted once it is detached: close the files that are open, or \
+             run `mount -t fusectl none /sys/fs/fuse/connections` first"
+    )]
+    NoAbort {
+        /// The mount point.
+        path: PathBuf,
+    },
     /// A system call failed in another way.
     #[error("{operation} at {path}: {source}")]
     System {

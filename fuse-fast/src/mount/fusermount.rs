@@ -57,13 +57,20 @@ fn explain(path: &Path, output: &Output) -> MountError {
     let message = text.trim().trim_start_matches("fusermount3: ").to_owned();
     let path = path.to_owned();
     let says = |part: &str| message.contains(part);
-    if says("device not found") || says("/dev/fuse") {
+    if says("device not found") || says("/dev/fuse: No such") {
         MountError::NoFuse { source: io::Error::other(message) }
+    } else if says("/dev/fuse: Permission denied") {
+        let hint = "this user needs to read and write /dev/fuse: `chmod 666 /dev/fuse`, or mount as root";
+        MountError::Denied { path, hint: hint.to_owned() }
     } else if says("not found in /etc/mtab") || says("not mounted") {
         MountError::NotMounted { path }
     } else if says("Device or resource busy") {
         MountError::InUse { path }
-    } else if says("user_allow_other") || says("Permission denied") || says("Operation not permitted") {
+    } else if says("user_allow_other")
+        || says("Permission denied")
+        || says("not permitted")
+        || says("no write access")
+    {
         MountError::Denied { path, hint: message }
     } else if message.is_empty() {
         MountError::Fusermount { path, message: format!("it ended with {}", output.status) }

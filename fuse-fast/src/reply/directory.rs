@@ -44,7 +44,7 @@ pub enum Added {
 #[must_use = "a reply that is dropped answers EIO"]
 pub struct ReplyDirectory {
     pending: Pending,
-    listing: Listing,
+    pub(super) listing: Listing,
 }
 
 impl ReplyDirectory {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::channel::Channel;
 use crate::FileSystem;
-use crate::decode::{DecodeError, Operation, Request};
+use crate::decode::{Change, DecodeError, Operation, Request};
 use crate::reply::{Answer, Body, Reply, ReplyData, ReplyDirectory, ReplyXattr, Responder};
 use crate::types::{Errno, NodeId, RequestHeader, Unique};
 
@@ -116,36 +116,35 @@ impl<F: FileSystem> Call<'_, F> {
                 return Next::End;
             }
             Operation::Unsupported => self.reply::<()>().error(Errno::ENOSYS),
-            other => self.dispatch_change(state, other),
+            Operation::Change(change) => self.change(state, change),
         }
         Next::Go
     }
 
     /// The operations that change the file system.
-    fn dispatch_change(&self, state: &mut F::Worker, operation: Operation<'_>) {
+    fn change(&self, state: &mut F::Worker, change: Change<'_>) {
         let (fs, header, node) = (self.fs, self.header, self.node);
-        match operation {
-            Operation::SetAttr(change) => fs.setattr(header, node, &change, self.reply()),
-            Operation::Symlink { name, target } => fs.symlink(header, node, name, target, self.reply()),
-            Operation::MkNod { name, mode, rdev } => fs.mknod(header, node, name, mode, rdev, self.reply()),
-            Operation::MkDir { name, mode } => fs.mkdir(header, node, name, mode, self.reply()),
-            Operation::Unlink { name } => fs.unlink(header, node, name, self.reply()),
-            Operation::RmDir { name } => fs.rmdir(header, node, name, self.reply()),
-            Operation::Rename { name, to, flags } => fs.rename(header, (node, name), to, flags, self.reply()),
-            Operation::Link { linked, name } => fs.link(header, linked, (node, name), self.reply()),
-            Operation::Create { name, args } => fs.create(header, node, name, &args, self.reply()),
-            Operation::Write { args, data } => fs.write(state, header, &args, data, self.reply()),
-            Operation::FSync { handle, data_only } => fs.fsync(header, node, handle, data_only, self.reply()),
-            Operation::Fallocate(args) => fs.fallocate(header, &args, self.reply()),
-            Operation::CopyFileRange(args) => fs.copy_file_range(header, &args, self.reply()),
-            Operation::FSyncDir { handle, data_only } => {
+        match change {
+            Change::SetAttr(attributes) => fs.setattr(header, node, &attributes, self.reply()),
+            Change::Symlink { name, target } => fs.symlink(header, node, name, target, self.reply()),
+            Change::MkNod { name, mode, rdev } => fs.mknod(header, node, name, mode, rdev, self.reply()),
+            Change::MkDir { name, mode } => fs.mkdir(header, node, name, mode, self.reply()),
+            Change::Unlink { name } => fs.unlink(header, node, name, self.reply()),
+            Change::RmDir { name } => fs.rmdir(header, node, name, self.reply()),
+            Change::Rename { name, to, flags } => fs.rename(header, (node, name), to, flags, self.reply()),
+            Change::Link { linked, name } => fs.link(header, linked, (node, name), self.reply()),
+            Change::Create { name, args } => fs.create(header, node, name, &args, self.reply()),
+            Change::Write { args, data } => fs.write(state, header, &args, data, self.reply()),
+            Change::FSync { handle, data_only } => fs.fsync(header, node, handle, data_only, self.reply()),
+            Change::Fallocate(args) => fs.fallocate(header, &args, self.reply()),
+            Change::CopyFileRange(args) => fs.copy_file_range(header, &args, self.reply()),
+            Change::FSyncDir { handle, data_only } => {
                 fs.fsyncdir(header, node, handle, data_only, self.reply())
             }
-            Operation::SetXattr { name, value, flags } => {
+            Change::SetXattr { name, value, flags } => {
                 fs.setxattr(header, node, name, value, flags, self.reply());
             }
-            Operation::RemoveXattr { name } => fs.removexattr(header, node, name, self.reply()),
-            other => unreachable!("{other:?} is dispatched with those that read"),
+            Change::RemoveXattr { name } => fs.removexattr(header, node, name, self.reply()),
         }
     }
 }

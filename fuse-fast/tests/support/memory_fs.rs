@@ -49,6 +49,12 @@ pub enum Content {
     Symlink(OsString),
 }
 
+#[derive(Debug, Default)]
+struct Blocked {
+    handlers: usize,
+    released: bool,
+}
+
 struct Node {
     content: Content,
     mtime: Timestamp,
@@ -63,8 +69,10 @@ pub struct MemoryFs {
     opened_flags: OpenedFlags,
     waiting: Mutex<Vec<ReplyData>>,
     interrupted: Mutex<Vec<Unique>>,
-    changed: Condvar,
-    blocked: Mutex<bool>,
+    references_changed: Condvar,
+    waiting_changed: Condvar,
+    blocked_changed: Condvar,
+    blocked: Mutex<Blocked>,
     pub workers: AtomicU64,
     pub connected: AtomicU64,
     pub destroyed: AtomicU64,
@@ -85,8 +93,10 @@ impl MemoryFs {
             opened_flags,
             waiting: Mutex::default(),
             interrupted: Mutex::default(),
-            changed: Condvar::new(),
-            blocked: Mutex::new(true),
+            references_changed: Condvar::new(),
+            waiting_changed: Condvar::new(),
+            blocked_changed: Condvar::new(),
+            blocked: Mutex::default(),
             workers: AtomicU64::new(0),
             connected: AtomicU64::new(0),
             destroyed: AtomicU64::new(0),
@@ -142,7 +152,7 @@ impl MemoryFs {
     pub fn wait_for_no_references(&self) -> u64 {
         let mut references = self.references.lock();
         while references.values().any(|&count| count > 0) {
-            if self.changed.wait_for(&mut references, WAIT_LIMIT).timed_out() {
+            if self.references_changed.wait_for(&mut references, WAIT_LIMIT).timed_out() {
                 break;
             }
         }
@@ -153,7 +163,7 @@ impl MemoryFs {
     pub fn wait_for_waiting(&self) -> bool {
         let mut waiting = self.waiting.lock();
         while waiting.is_empty() {
-            if self.changed.wait_for(&mut waiting, WAIT_LIMIT).timed_out() {
+            if self.waiting_changed.wait_for(&mut waiting, WAIT_LIMIT).timed_out() {
                 return false;
             }
         }
@@ -164,10 +174,21 @@ impl MemoryFs {
         self.interrupted.lock().len()
     }
 
+    /// Waits until a handler blocks in [`Trick::Block`].
+    pub fn wait_for_blocked(&self) -> bool {
+        let mut blocked = self.blocked.lock();
+        while blocked.handlers == 0 {
+            if self.blocked_changed.wait_for(&mut blocked, WAIT_LIMIT).timed_out() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Lets handlers in [`Trick::Block`] go on.
     pub fn release_blocked(&self) {
-        *self.blocked.lock() = false;
-        self.changed.notify_all();
+        self.blocked.lock().released = true;
+        self.blocked_changed.notify_all();
     }
 
     fn with<T>(&self, node: NodeId, look: impl FnOnce(&Node) -> T) -> Result<T, Errno> {
@@ -229,12 +250,14 @@ impl MemoryFs {
             Trick::TooMuch => reply.bytes(&vec![0; args.size_bytes as usize + 1]),
             Trick::Wait => {
                 self.waiting.lock().push(reply);
-                self.changed.notify_all();
+                self.waiting_changed.notify_all();
             }
             Trick::Block => {
                 let mut blocked = self.blocked.lock();
-                while *blocked {
-                    self.changed.wait(&mut blocked);
+                blocked.handlers += 1;
+                self.blocked_changed.notify_all();
+                while !blocked.released {
+                    self.blocked_changed.wait(&mut blocked);
                 }
                 reply.bytes(&data[start..end]);
             }
@@ -292,7 +315,7 @@ impl FileSystem for MemoryFs {
         let mut references = self.references.lock();
         let held = references.entry(node).or_default();
         *held = held.checked_sub(count).expect("the kernel forgets no more than it was given");
-        self.changed.notify_all();
+        self.references_changed.notify_all();
     }
 
     fn getattr(
@@ -377,7 +400,6 @@ impl FileSystem for MemoryFs {
         if let Some(index) = waiting.iter().position(|reply| reply.unique() == interrupted) {
             waiting.swap_remove(index).error(Errno::EINTR);
         }
-        self.changed.notify_all();
     }
 
     fn destroyed(&self) {
