@@ -2,11 +2,15 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http::Method;
 use s3_server::{Operation, SyntheticObject, synthetic_bytes};
 use support::Fixture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const SIZE: u64 = 3_000_000;
 
@@ -73,13 +77,18 @@ async fn a_cut_body_is_a_true_beginning_of_the_object() {
 
 /// The bytes of a GET that arrive before the connection breaks.
 async fn read_until_broken(fixture: &Fixture) -> Vec<u8> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(fixture.server.address()).await.unwrap();
-    stream.write_all(b"GET /bkt/k HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).await.unwrap();
-    let head_len = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    let mut all = raw_get(fixture.server.address()).await.expect("a cut connection ends in FIN");
+    let head_len = all.windows(4).position(|window| window == b"\r\n\r\n").expect("a response head") + 4;
     all.split_off(head_len)
+}
+
+/// All that comes back on a connection of its own, head and body.
+async fn raw_get(address: SocketAddr) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /bkt/k HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await?;
+    Ok(all)
 }
 
 #[tokio::test]
@@ -113,9 +122,11 @@ async fn a_get_serves_one_version_while_the_key_is_replaced() {
     let fixture = Fixture::start().await;
     let whole = |value: u8| vec![value; LEN];
     fixture.server.put("bkt", "k", whole(0));
+    let (done, replaced) = (Cell::new(false), Cell::new(0_u32));
     let replace = async {
-        for value in 1..=100 {
-            fixture.server.put("bkt", "k", whole(value));
+        while !done.get() {
+            replaced.set(replaced.get() + 1);
+            fixture.server.put("bkt", "k", whole(replaced.get() as u8));
             tokio::task::yield_now().await;
         }
     };
@@ -131,8 +142,10 @@ async fn a_get_serves_one_version_while_the_key_is_replaced() {
                 "a range of another version"
             );
         }
+        done.set(true);
     };
     tokio::join!(replace, read);
+    assert!(replaced.get() > 100, "replaced {} times during 100 reads", replaced.get());
 }
 
 #[tokio::test]
@@ -140,12 +153,7 @@ async fn a_server_stops_with_clients_connected() {
     let fixture = fixture().await;
     fixture.server.faults().set(|knobs| knobs.p_stall = 1.0);
     let address = fixture.server.address();
-    let pending = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(b"GET /bkt/k HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-        stream.read_to_end(&mut Vec::new()).await
-    });
+    let pending = tokio::spawn(raw_get(address));
     while fixture.server.stats().get == 0 {
         tokio::task::yield_now().await;
     }
@@ -154,5 +162,5 @@ async fn a_server_stops_with_clients_connected() {
         .expect("shutdown is bounded");
     let ended = tokio::time::timeout(Duration::from_secs(5), pending).await;
     ended.expect("the client's connection is closed").unwrap().ok();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nothing listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
 }

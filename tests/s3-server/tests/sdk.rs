@@ -19,7 +19,8 @@ fn client(server: &Server, access_key: &str, secret_key: &str) -> Client {
 }
 
 async fn start() -> (Server, Client) {
-    let server = Server::start(Options { part_bytes_min: 100, ..Options::default() }).await.unwrap();
+    let server =
+        Server::start(Options { part_bytes_min: 100, ..Options::default() }).await.expect("a free port");
     server.create_bucket("bucket");
     let client = client(&server, "testaccess", "testsecret");
     (server, client)

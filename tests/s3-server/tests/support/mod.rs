@@ -24,25 +24,26 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().expect("an ASCII header"))
     }
 
     pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
+        std::str::from_utf8(&self.body).expect("a text body")
     }
 
     /// The contents of all elements of this name, in order.
     pub(crate) fn elements(&self, name: &str) -> Vec<&str> {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let pieces = self.text().split(open.as_str()).skip(1);
-        pieces.map(|piece| piece.split(close.as_str()).next().unwrap()).collect()
+        pieces.map(|piece| piece.split(close.as_str()).next().unwrap_or_default()).collect()
     }
 }
 
 impl Fixture {
     /// A server with an empty bucket `bkt`, open to requests without a signature.
     pub(crate) async fn start() -> Fixture {
-        let server = Server::start(Options { anonymous: true, ..Options::default() }).await.unwrap();
+        let server =
+            Server::start(Options { anonymous: true, ..Options::default() }).await.expect("a free port");
         server.create_bucket("bkt");
         Fixture { server, client: Client::builder(TokioExecutor::new()).build_http() }
     }
@@ -54,7 +55,7 @@ impl Fixture {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Reply {
-        self.try_send(method, path, headers, body).await.unwrap()
+        self.try_send(method, path, headers, body).await.expect("a whole answer")
     }
 
     /// Fails when the connection or the body breaks.
