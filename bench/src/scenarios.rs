@@ -1,0 +1,43 @@
+//! What is measured.
+
+pub(crate) mod cold_seq;
+pub(crate) mod demo;
+pub(crate) mod list_import;
+pub(crate) mod rss;
+pub(crate) mod stat;
+pub(crate) mod warm_seq;
+pub(crate) mod warm_small;
+
+use std::path::PathBuf;
+
+use crate::rig::daemon::{Setup, program};
+use crate::rig::fileset::{BUCKET, File};
+use crate::rig::readers::{Reading, read_all};
+use crate::rig::server_process::ServerProcess;
+use crate::rig::workdir::WorkDir;
+
+/// What all scenarios are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    pub(crate) work_dir: PathBuf,
+    pub(crate) runs: u32,
+    pub(crate) quick: bool,
+}
+
+/// A mount of the bucket of a server process.
+fn setup(server: &ServerProcess, dir: &WorkDir, name: &str, cache_size: &str) -> anyhow::Result<Setup> {
+    Ok(Setup {
+        program: program()?,
+        url: format!("s3://{BUCKET}/"),
+        endpoint: server.endpoint().to_owned(),
+        dir: dir.sub(name)?,
+        cache_size: cache_size.to_owned(),
+        memory: None,
+    })
+}
+
+/// Reads files once through a mount, so that the cache holds them.
+fn warm_up(mountpoint: &std::path::Path, files: &[File]) -> anyhow::Result<()> {
+    let reading = Reading { threads: 8, seed: 0, verify: true };
+    read_all(mountpoint, files, reading, &|_, _| {}).map(drop)
+}
