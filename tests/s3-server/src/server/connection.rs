@@ -36,7 +36,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, mut stop: watc
     }
     let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&reset), request));
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).half_close(false);
+    // an idle connection stays open: whether a client survives its closing is for the fault knobs to ask
+    http.timer(TokioTimer::new()).header_read_timeout(None).half_close(false);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(wire), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
