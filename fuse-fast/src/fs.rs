@@ -1,6 +1,6 @@
 //! [`FileSystem`]: what a file system implements to be served by this crate.
 //!
-//! Each request comes with a [`Reply`](crate::reply::Reply) of the type that the answer must have. The reply may be
+//! Each request comes with a [`Reply`] of the type that the answer must have. The reply may be
 //! answered at once or moved to any other thread and answered later; exactly once in either case. A reply that is
 //! dropped answers `EIO` and is counted.
 //!
