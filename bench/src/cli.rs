@@ -9,7 +9,7 @@ use crate::rig::fileset::Dataset;
 use crate::rig::report::Report;
 use crate::rig::{interrupt, server_process};
 use crate::scenarios::demo::{self, Demo};
-use crate::scenarios::{Common, cold_seq, list_import, rss, stat, warm_seq, warm_small};
+use crate::scenarios::{Common, cold_seq, list_import, rss, server, stat, warm_seq, warm_small};
 
 /// The demo of Forebay and the measurements of docs/PERFORMANCE.md.
 ///
@@ -37,6 +37,8 @@ enum Command {
     ListImport(ScenarioArgs),
     /// Resident memory with 200 streams open
     Rss(ScenarioArgs),
+    /// The S3 server alone, to see that it does not limit the others
+    Server(ScenarioArgs),
     /// All scenarios, one after the other
     All(ScenarioArgs),
     /// The S3 server of the scenarios, in a process of its own
@@ -75,6 +77,9 @@ struct ScenarioArgs {
 
 type Scenario = fn(&Common) -> anyhow::Result<Report>;
 
+const ALL: [Scenario; 7] =
+    [server::run, cold_seq::run, warm_small::run, warm_seq::run, stat::run, list_import::run, rss::run];
+
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -89,11 +94,8 @@ impl Cli {
             Command::Stat(args) => measure(args, &[stat::run]),
             Command::ListImport(args) => measure(args, &[list_import::run]),
             Command::Rss(args) => measure(args, &[rss::run]),
-            Command::All(args) => {
-                let all: [Scenario; 6] =
-                    [cold_seq::run, warm_small::run, warm_seq::run, stat::run, list_import::run, rss::run];
-                measure(args, &all)
-            }
+            Command::Server(args) => measure(args, &[server::run]),
+            Command::All(args) => measure(args, &ALL),
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod cold_seq;
 pub(crate) mod demo;
 pub(crate) mod list_import;
 pub(crate) mod rss;
+pub(crate) mod server;
 pub(crate) mod stat;
 pub(crate) mod warm_seq;
 pub(crate) mod warm_small;

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use nix::sys::statvfs::statvfs;
-use nix::unistd::sync;
+use nix::unistd::{SysconfVar, sync, sysconf};
 use serde::Serialize;
 
 /// What to write beside every figure.
@@ -35,6 +36,16 @@ impl Machine {
             memory_mib: memory_kib.unwrap_or(0) / 1024,
         })
     }
+}
+
+/// CPU time that a process has used, user and system: fields 14 and 15 of /proc/PID/stat, in clock ticks (proc(5)).
+pub(crate) fn cpu_time_of(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("read /proc/PID/stat")?;
+    // the second field is the program's name in parentheses, and may hold spaces
+    let (_, after_name) = stat.rsplit_once(')').context("the format of /proc/PID/stat")?;
+    let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>();
+    let ticks_per_s = sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?;
+    Ok(Duration::from_secs_f64(ticks.context("the times in /proc/PID/stat")? as f64 / ticks_per_s as f64))
 }
 
 /// What the kernel is to forget.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -41,20 +41,26 @@ impl PlainClient {
         part_bytes: u64,
         at_a_time: usize,
     ) -> anyhow::Result<Duration> {
-        let url: Arc<str> = format!("{}/{key}", self.bucket_url).into();
-        let next = Arc::new(AtomicU64::new(0));
+        let starts = (0..size_bytes).step_by(part_bytes as usize);
+        let part =
+            |start: u64| Part { key: key.to_owned(), range: start..size_bytes.min(start + part_bytes) };
+        self.get_all(starts.map(part).collect(), at_a_time)
+    }
+
+    /// Gets ranges of objects, this many at a time.
+    pub(crate) fn get_all(&self, parts: Vec<Part>, at_a_time: usize) -> anyhow::Result<Duration> {
+        let parts: Arc<[Part]> = parts.into();
+        let next = Arc::new(AtomicUsize::new(0));
         let started = Instant::now();
         self.runtime.block_on(async {
             let worker = |_| {
-                let (http, url, next) = (self.http.clone(), Arc::clone(&url), Arc::clone(&next));
+                let (http, url) = (self.http.clone(), self.bucket_url.clone());
+                let (next, parts) = (Arc::clone(&next), Arc::clone(&parts));
                 tokio::spawn(async move {
-                    loop {
-                        let start = next.fetch_add(part_bytes, Ordering::Relaxed);
-                        if start >= size_bytes {
-                            return anyhow::Ok(());
-                        }
-                        get_range(&http, &url, start..size_bytes.min(start + part_bytes)).await?;
+                    while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        get_range(&http, &format!("{url}/{}", part.key), part.range.clone()).await?;
                     }
+                    anyhow::Ok(())
                 })
             };
             for ended in (0..at_a_time).map(worker).collect::<Vec<_>>() {
@@ -67,7 +73,7 @@ impl PlainClient {
 
     /// Lists all keys below each prefix, this many prefixes at a time; returns how many there are.
     pub(crate) fn list(&self, prefixes: &[String], at_a_time: usize) -> anyhow::Result<(u64, Duration)> {
-        let next = Arc::new(AtomicU64::new(0));
+        let next = Arc::new(AtomicUsize::new(0));
         let prefixes: Arc<[String]> = prefixes.into();
         let started = Instant::now();
         let keys = self.runtime.block_on(async {
@@ -76,7 +82,7 @@ impl PlainClient {
                 let (next, prefixes) = (Arc::clone(&next), Arc::clone(&prefixes));
                 tokio::spawn(async move {
                     let mut keys = 0;
-                    while let Some(prefix) = prefixes.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    while let Some(prefix) = prefixes.get(next.fetch_add(1, Ordering::Relaxed)) {
                         keys += list_prefix(&http, &url, prefix).await?;
                     }
                     anyhow::Ok(keys)
@@ -90,6 +96,12 @@ impl PlainClient {
         })?;
         Ok((keys, started.elapsed()))
     }
+}
+
+/// Bytes of an object.
+pub(crate) struct Part {
+    pub(crate) key: String,
+    pub(crate) range: Range<u64>,
 }
 
 type Http = Client<HttpConnector, Empty<Bytes>>;

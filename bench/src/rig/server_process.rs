@@ -5,12 +5,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use s3_server::{Options, Server};
 use serde::{Deserialize, Serialize};
 
 use super::fileset::Dataset;
+use super::machine::cpu_time_of;
 use super::sys;
 
 /// The counters that scenarios look at.
@@ -61,6 +63,11 @@ impl ServerProcess {
         let requests = self.requests.as_mut().context("the S3 server is ending")?;
         writeln!(requests, "stats").context("ask the S3 server")?;
         serde_json::from_str(&self.line()?).context("the S3 server's counters")
+    }
+
+    /// CPU time that the server has used.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        cpu_time_of(self.child.id())
     }
 
     fn line(&mut self) -> anyhow::Result<String> {
