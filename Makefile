@@ -1,5 +1,5 @@
 # make setup       installs everything that the targets below need (each of them installs its own part)
-# make build       the daemon and its CLI, target/release/forebay
+# make build       the daemon with its CLI, and the benchmark: target/release/forebay, forebay-bench
 # make demo        mounts a generated dataset and reads it cold, warm, and warm after a restart; SCALE=1 is about 2 GB
 # make test        all tests, beside a real Ceph RGW
 # make test-long   the same beside Ceph on disk and beside SeaweedFS
@@ -7,6 +7,7 @@
 # make bench-quick the figures of docs/PERFORMANCE.md, shortened
 
 SCALE ?= 1
+PROGRAMS = $(or $(CARGO_TARGET_DIR),target)/release
 DENY_WARNINGS = -D warnings
 
 .PHONY: setup setup-build build demo test test-long check bench-quick
@@ -17,21 +18,22 @@ setup:
 setup-build:
 	.ci/setup build
 
+# Programs are built by one command, and tests with the programs that they run: cargo unites the features of what is
+# built together, and would build dependencies twice otherwise.
 build: setup-build
-	cargo build --release --locked --package forebay
+	cargo build --release --locked --package forebay --package forebay-bench
 
 demo: build
-	cargo build --release --locked --package forebay-bench
-	cargo run --quiet --release --locked --package forebay-bench -- demo --scale $(SCALE)
+	$(PROGRAMS)/forebay-bench demo --scale $(SCALE)
 
 test:
 	.ci/setup build test
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --bins --tests
 	tests/support/with-ceph.sh .ci/test
 
 test-long:
 	.ci/setup build test long
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --bins --tests
 	CEPH_STORE=bluestore tests/support/with-ceph.sh .ci/test
 	tests/support/with-seaweedfs.sh .ci/test --package ufs --package forebay-tests
 
@@ -44,4 +46,4 @@ check:
 	cargo test --locked --quiet --package forebay-tests --test dependency_arrows
 
 bench-quick: build
-	cargo run --quiet --release --locked --package forebay-bench -- all --quick
+	$(PROGRAMS)/forebay-bench all --quick
