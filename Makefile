@@ -43,7 +43,7 @@ check:
 	cargo clippy --workspace --all-targets --locked -- $(DENY_WARNINGS)
 	cargo deny --log-level error check bans licenses sources
 	RUSTDOCFLAGS="$(DENY_WARNINGS)" cargo doc --workspace --no-deps --locked --quiet
-	cargo test --locked --quiet --package forebay-tests --test dependency_arrows
+	cargo test --locked --quiet --workspace --test dependency_arrows
 
 bench-quick: build
 	$(PROGRAMS)/forebay-bench all --quick
