@@ -12,7 +12,7 @@
 //! plans as few direct reads as it can, and checks every byte against a checksum that is seeded with the key.
 //!
 //! Trade: eviction, flushes and recovery work on whole slabs, which makes writes large and the restart fast; the price
-//! is that up to one unsealed slab per queue is lost in a crash. docs/FORMAT-SLABS.md has the bytes.
+//! is that a crash loses the slabs that are open or being sealed. docs/FORMAT-SLABS.md has the bytes.
 
 mod budget;
 mod checksum;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use crate::device::{Completion, IoQueue, QueueShape, ReadOp, SlotId};
 use crate::key::ObjectKey;
@@ -14,6 +15,8 @@ use crate::shared::Shared;
 
 /// Blocks a read can touch, and so direct reads it can need.
 const RUNS_MAX: u32 = (READ_BYTES_MAX / crate::BLOCK_BYTES as usize + 1) as u32;
+/// Reads queued by `submit` before the device is told: fewer cost a call each, more leave the device idle meanwhile.
+const SUBMIT_BATCH: u32 = 8;
 /// Times a read is planned: once, and again when a slab was given up or a segment written under it.
 const ATTEMPTS_MAX: u8 = 3;
 
@@ -81,7 +84,8 @@ struct Slot {
     failed: bool,
 }
 
-/// Reads from one thread, with a ring of its own. Not for sharing; make one for each thread.
+/// Reads from one thread, with a ring of its own. Make one for each thread: a reader that is moved to another thread
+/// after it was used builds a new ring there, and misses while reads of the old thread are under way.
 pub struct Reader {
     shared: Arc<Shared>,
     queue: Box<dyn IoQueue>,
@@ -91,7 +95,12 @@ pub struct Reader {
     ready: Vec<u16>,
     /// The slot whose bytes are lent out.
     lent: Option<u16>,
+    /// Reads that `submit` queued and the device has not heard of.
+    queued: u32,
     read_bytes_max: usize,
+    shape: QueueShape,
+    /// The thread that the ring belongs to, once it was used.
+    owner: Option<ThreadId>,
     /// Bytes at a time that a short read is continued by.
     unit: usize,
 }
@@ -101,8 +110,8 @@ impl Reader {
         let slots = shape.slots.clamp(1, 1024);
         let read_bytes_max = shape.read_bytes_max.clamp(1, READ_BYTES_MAX);
         let slot_bytes = ReadPlan::buffer_bytes_max(read_bytes_max);
-        let queue =
-            shared.device.queue(QueueShape { slots, slot_bytes, depth: u32::from(slots) * RUNS_MAX })?;
+        let shape = QueueShape { slots, slot_bytes, depth: u32::from(slots) * RUNS_MAX };
+        let queue = shared.device.queue(shape)?;
         let unit = shared.device.alignment().offset_bytes as usize;
         Ok(Self {
             shared,
@@ -111,7 +120,10 @@ impl Reader {
             free: (0..slots).rev().collect(),
             ready: Vec::with_capacity(usize::from(slots)),
             lent: None,
+            queued: 0,
             read_bytes_max,
+            shape,
+            owner: None,
             unit,
         })
     }
@@ -147,7 +159,7 @@ impl Reader {
 
     /// Starts a read without waiting for it; `tag` comes back with the outcome. Ends the loan of the last outcome.
     ///
-    /// Nothing reaches the device before [`Reader::reap`] or a full queue.
+    /// The device hears of it at once or a few submits later, at the latest with [`Reader::reap`].
     pub fn submit(
         &mut self,
         tag: u64,
@@ -164,11 +176,22 @@ impl Reader {
         let request =
             Request { tag, object: object.clone(), range: offset.min(end)..end, object_size, attempts: 0 };
         match self.start(request) {
-            Some(_) => Submitted::Queued,
+            Some(_) => {
+                self.start_some();
+                Submitted::Queued
+            }
             None => {
                 self.shared.counters.misses.add(1);
                 Submitted::Miss
             }
+        }
+    }
+
+    /// Hands queued reads to the device once they are worth a call.
+    fn start_some(&mut self) {
+        self.queued += 1;
+        if self.queued >= SUBMIT_BATCH {
+            self.wait(0);
         }
     }
 
@@ -203,6 +226,9 @@ impl Reader {
         if len > self.read_bytes_max as u64 || self.shared.is_failed() {
             return None;
         }
+        if !self.own_ring() {
+            return None;
+        }
         let slot = self.free.pop()?;
         self.slots[usize::from(slot)].request = Some(request);
         if self.issue(slot) {
@@ -211,6 +237,29 @@ impl Reader {
         self.slots[usize::from(slot)].request = None;
         self.free.push(slot);
         None
+    }
+
+    /// A ring takes submissions of one thread alone: in another thread the reader needs a new one. False when there
+    /// is none, or reads of the old thread are under way.
+    fn own_ring(&mut self) -> bool {
+        let here = std::thread::current().id();
+        if *self.owner.get_or_insert(here) == here {
+            return true;
+        }
+        if self.free.len() != self.slots.len() {
+            return false;
+        }
+        match self.shared.device.queue(self.shape) {
+            Ok(queue) => {
+                self.queue = queue;
+                self.owner = Some(here);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no ring for a reader that changed threads");
+                false
+            }
+        }
     }
 
     /// Plans the slot's request and queues its direct reads; false when a block is missing.
@@ -257,6 +306,7 @@ impl Reader {
 
     /// Starts what is queued, waits for a completion, and handles all that are there.
     fn wait(&mut self, wait_min: usize) {
+        self.queued = 0;
         if let Err(error) = self.queue.submit(wait_min) {
             // The ring itself is broken. Its operations cannot be reaped any more; their slots are lost to us, and
             // the memory stays with the ring.

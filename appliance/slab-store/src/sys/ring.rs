@@ -32,6 +32,8 @@ pub(crate) struct RingQueue<F: AsRawFd + Send> {
     ring: ManuallyDrop<IoUring>,
     arena: ManuallyDrop<AlignedBuf>,
     arena_registered: bool,
+    /// False until the first submit, whose thread becomes the only one that may submit.
+    enabled: bool,
     slot_bytes: usize,
     /// Reads in flight into each slot.
     slot_reads: Vec<u16>,
@@ -42,11 +44,27 @@ pub(crate) struct RingQueue<F: AsRawFd + Send> {
     _file: F,
 }
 
+/// Builds a ring, and says whether it is enabled already.
+///
+/// SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1): completions are handled in our own next enter, many at a time; the
+/// ring starts disabled so that the thread that first submits, not the one that builds it, becomes its owner. Older
+/// kernels answer EINVAL; there COOP_TASKRUN (5.19) at least spares the thread the interrupts.
+fn build(depth: u32) -> io::Result<(IoUring, bool)> {
+    let mut builder = IoUring::builder();
+    match builder.setup_single_issuer().setup_defer_taskrun().setup_r_disabled().build(depth) {
+        Ok(ring) => Ok((ring, false)),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            tracing::info!("io_uring without DEFER_TASKRUN: Linux 6.1 would use less CPU");
+            Ok((IoUring::builder().setup_coop_taskrun().build(depth)?, true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl<F: AsRawFd + Send> RingQueue<F> {
     pub(crate) fn new(file: F, shape: QueueShape) -> io::Result<Self> {
         let depth = shape.depth.max(1).next_power_of_two();
-        // COOP_TASKRUN: completions wait for our next enter in place of an interrupt of the thread.
-        let ring: IoUring = IoUring::builder().setup_coop_taskrun().build(depth)?;
+        let (ring, enabled) = build(depth)?;
         ring.submitter().register_files(&[file.as_raw_fd()])?;
         let slot_bytes = shape.slot_bytes.next_multiple_of(BUF_ALIGN);
         let arena = AlignedBuf::new(slot_bytes * usize::from(shape.slots));
@@ -54,6 +72,7 @@ impl<F: AsRawFd + Send> RingQueue<F> {
             ring: ManuallyDrop::new(ring),
             arena: ManuallyDrop::new(arena),
             arena_registered: false,
+            enabled,
             slot_bytes,
             slot_reads: vec![0; usize::from(shape.slots)],
             in_flight: (0..depth).map(|_| None).collect(),
@@ -95,11 +114,19 @@ impl<F: AsRawFd + Send> RingQueue<F> {
         // SAFETY: push needs the entry's memory valid until its completion: reads name the arena, which outlives the
         // ring; writes name a buffer whose reference `in_flight` holds until the completion is reaped.
         while unsafe { self.ring.submission().push(&entry) }.is_err() {
-            if let Err(error) = self.ring.submit() {
+            if let Err(error) = self.enable().and_then(|()| self.ring.submit().map(|_| ())) {
                 self.in_flight[id as usize] = None;
                 self.free.push(id);
                 return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    fn enable(&mut self) -> io::Result<()> {
+        if !self.enabled {
+            self.ring.submitter().register_enable_rings()?;
+            self.enabled = true;
         }
         Ok(())
     }
@@ -162,6 +189,7 @@ impl<F: AsRawFd + Send> IoQueue for RingQueue<F> {
     }
 
     fn submit(&mut self, wait_min: usize) -> io::Result<()> {
+        self.enable()?;
         let wait_min = wait_min.min(self.pending());
         loop {
             self.enter(wait_min)?;

@@ -59,6 +59,26 @@ fn a_file_is_made_filled_and_found_again() {
 }
 
 #[test]
+fn a_reader_may_change_threads() {
+    let dir = TempDir::new().unwrap();
+    let object = Object { id: 1, size: 300_000 };
+    let (store, _) = SlabStore::open(file_options(&dir.path().join("slabs"))).unwrap();
+    insert(&store, object).unwrap();
+    store.close();
+    let (store, _) = SlabStore::open(file_options(&dir.path().join("slabs"))).unwrap();
+    let mut reader = store.reader().unwrap();
+    for _ in 0..3 {
+        reader = std::thread::spawn(move || {
+            assert!(read(&mut reader, object, 5_000, 200_000));
+            reader
+        })
+        .join()
+        .unwrap();
+    }
+    assert_eq!((store.stats().hits, store.stats().device_errors), (3, 0));
+}
+
+#[test]
 fn a_cache_grows_and_shrinks_with_its_budget() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("slabs");
