@@ -12,6 +12,7 @@
 mod connect;
 mod error;
 mod key;
+mod list_all;
 mod settings;
 mod types;
 
@@ -23,6 +24,7 @@ pub mod s3;
 pub use connect::connect;
 pub use error::{Error, Result};
 pub use key::{InvalidKey, Key};
+pub use list_all::list_all;
 pub use location::Location;
 pub use settings::Settings;
 pub use types::{
@@ -50,7 +52,9 @@ pub trait Ufs: Send + Sync + 'static {
     /// One page of the listing below a directory, in ascending byte order of the full key.
     ///
     /// `Children` gives the objects directly in the directory and its sub-directories as [`Entry::Directory`];
-    /// `Recursive` gives every object below it, and no directories but empty ones that the store holds as such.
+    /// `Recursive` gives every object below it, and no directories but empty ones that the store holds as such. On
+    /// object stores a zero-byte object whose key ends in `/` is such a directory and given as [`Entry::Directory`],
+    /// except for the marker of the listed directory itself, which is left out.
     /// A directory that does not exist gives an empty page on object stores and [`Error::NotFound`] on `file://`.
     async fn list(&self, request: &ListRequest) -> Result<ListPage>;
 

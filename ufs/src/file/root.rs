@@ -106,6 +106,16 @@ impl Root {
         error_at(&self.url, key.as_str(), errno)
     }
 
+    /// For writes: a path that no object can have is not "not found" there.
+    pub(super) fn write_error(&self, key: &Key, errno: Errno) -> Error {
+        match errno {
+            Errno::ENOTDIR | Errno::EISDIR | Errno::EXDEV | Errno::ELOOP | Errno::ENAMETOOLONG => {
+                Error::Io { url: self.url.clone(), key: key.as_str().to_owned(), source: errno.into() }
+            }
+            errno => self.error(key, errno),
+        }
+    }
+
     pub(super) fn io_error(&self, key: &Key, error: io::Error) -> Error {
         match error.raw_os_error() {
             Some(errno) => self.error(key, Errno::from_raw(errno)),

@@ -45,7 +45,7 @@ pub(super) fn publish(
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<Meta> {
     let place = place(root, key)?;
-    let mut temporary = Temporary::create(&place.directory).map_err(|errno| root.error(key, errno))?;
+    let mut temporary = Temporary::create(&place.directory).map_err(|errno| root.write_error(key, errno))?;
     fill(&mut temporary.file)
         .and_then(|()| temporary.file.sync_all())
         .map_err(|error| root.io_error(key, error))?;
@@ -61,10 +61,10 @@ pub(super) fn publish(
     };
     named.map_err(|errno| match errno {
         Errno::EEXIST => precondition_failed(root, key),
-        errno => root.error(key, errno),
+        errno => root.write_error(key, errno),
     })?;
-    fsync(&place.directory).map_err(|errno| root.error(key, errno))?;
-    let stat = fstat(&temporary.file).map_err(|errno| root.error(key, errno))?;
+    fsync(&place.directory).map_err(|errno| root.write_error(key, errno))?;
+    let stat = fstat(&temporary.file).map_err(|errno| root.write_error(key, errno))?;
     Ok(meta(&stat))
 }
 
@@ -73,7 +73,7 @@ fn check_version(root: &Root, key: &Key, place: &Place<'_>, condition: &PutCondi
     match fstatat(&place.directory, place.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) if version(&stat) == *wanted => Ok(()),
         Ok(_) | Err(Errno::ENOENT) => Err(precondition_failed(root, key)),
-        Err(errno) => Err(root.error(key, errno)),
+        Err(errno) => Err(root.write_error(key, errno)),
     }
 }
 
@@ -120,12 +120,12 @@ impl Drop for Temporary<'_> {
 fn make_directory(root: &Root, key: &Key) -> Result<Meta> {
     let place = place(root, key)?;
     match mkdirat(&place.directory, place.name, Mode::from_bits_truncate(0o755)) {
-        Ok(()) => fsync(&place.directory).map_err(|errno| root.error(key, errno))?,
+        Ok(()) => fsync(&place.directory).map_err(|errno| root.write_error(key, errno))?,
         Err(Errno::EEXIST) => {}
-        Err(errno) => return Err(root.error(key, errno)),
+        Err(errno) => return Err(root.write_error(key, errno)),
     }
     let stat = fstatat(&place.directory, place.name, AtFlags::AT_SYMLINK_NOFOLLOW);
-    let stat = stat.map_err(|errno| root.error(key, errno))?;
+    let stat = stat.map_err(|errno| root.write_error(key, errno))?;
     if kind(&stat) != Some(Kind::Directory) {
         return Err(precondition_failed(root, key));
     }
@@ -135,7 +135,7 @@ fn make_directory(root: &Root, key: &Key) -> Result<Meta> {
 /// Opens the directory of a key and makes it, and those above it, when it is missing.
 fn place<'k>(root: &Root, key: &'k Key) -> Result<Place<'k>> {
     let (parent, name) = path::split(writable_path(root, key)?);
-    let directory = open_or_make(root, parent).map_err(|errno| root.error(key, errno))?;
+    let directory = open_or_make(root, parent).map_err(|errno| root.write_error(key, errno))?;
     Ok(Place { directory, name })
 }
 
@@ -180,7 +180,8 @@ pub(super) fn delete(root: &Root, key: &Key) -> Result<()> {
     let flag = if key.is_directory() { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir };
     match unlinkat(&place.directory, place.name, flag) {
         Ok(()) => fsync(&place.directory).map_err(|errno| root.error(key, errno)),
-        Err(Errno::ENOENT) => Ok(()),
+        // EISDIR, ENOTDIR: there is something, but not what the key names.
+        Err(Errno::ENOENT | Errno::EISDIR | Errno::ENOTDIR) => Ok(()),
         Err(errno) => Err(root.error(key, errno)),
     }
 }
@@ -191,5 +192,5 @@ pub(super) fn rename(root: &Root, from: &Key, to: &Key) -> Result<()> {
     renameat(&source.directory, source.name, &target.directory, target.name)
         .and_then(|()| fsync(&target.directory))
         .and_then(|()| fsync(&source.directory))
-        .map_err(|errno| root.error(from, errno))
+        .map_err(|errno| root.write_error(from, errno))
 }

@@ -4,7 +4,8 @@
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -47,10 +48,13 @@ fn given(settings: &Settings) -> Place {
 
 async fn from_environment(settings: &Settings, profile: Option<&str>, http: SharedHttpClient) -> Resolved {
     let mut profile_region = ProfileFileRegionProvider::builder();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
     if let Some(name) = profile {
         profile_region = profile_region.profile_name(name);
-        loader = loader.profile_name(name);
+        // By itself, so that neither keys in the environment nor an instance's role come before a named profile.
+        let sources = ProviderConfig::default().with_http_client(http);
+        let keys = ProfileFileCredentialsProvider::builder().configure(&sources).profile_name(name).build();
+        loader = loader.profile_name(name).credentials_provider(keys);
     }
     // Not the instance's metadata service: outside of EC2 that costs seconds of waiting.
     let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))

@@ -70,6 +70,7 @@ pub(super) fn from_answer(target: &Target, subject: Subject<'_>, answer: Answer)
         (507, _) | (_, "QuotaExceeded" | "EntityTooLargeForQuota" | "XMinioStorageFull") => {
             Error::NoSpace { url }
         }
+        (501, _) => refused(url, &answer),
         (_, "RequestTimeout" | "InternalError") | (408, _) | (500..=599, _) => unavailable(url, &answer),
         (401 | 403, _)
         | (400, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "RequestTimeTooSkewed") => {
@@ -174,4 +175,97 @@ pub(super) fn retry_after(header: &str) -> Option<Duration> {
 /// An answer that breaks the protocol.
 pub(super) fn protocol(target: &Target, reason: impl Into<String>) -> Error {
     Error::Protocol { url: target.url.clone(), reason: reason.into(), source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Place;
+    use super::*;
+
+    fn target() -> Target {
+        let place =
+            Place { endpoint: Some("http://s3.lan".into()), path_style: None, region: "us-east-1".into() };
+        Target::new("b", "", place).expect("valid")
+    }
+
+    fn error(status: u16, code: &str) -> Error {
+        let key = Key::new("k").expect("short");
+        let answer = Answer { status, code: code.into(), ..Answer::default() };
+        from_answer(&target(), Subject::Object(&key), answer)
+    }
+
+    /// Statuses and codes as the "List of error codes" of the Amazon S3 API reference pairs them.
+    #[test]
+    fn codes_get_their_meaning() {
+        assert!(matches!(error(404, "NoSuchKey"), Error::NotFound { .. }));
+        assert!(matches!(error(404, "NoSuchUpload"), Error::NotFound { .. }));
+        assert!(matches!(error(404, ""), Error::NotFound { .. }));
+        assert!(matches!(error(404, "NoSuchBucket"), Error::NoSuchStore { .. }));
+        assert!(matches!(error(412, "PreconditionFailed"), Error::PreconditionFailed { .. }));
+        assert!(matches!(error(409, "ConditionalRequestConflict"), Error::PreconditionFailed { .. }));
+        assert!(matches!(error(507, ""), Error::NoSpace { .. }));
+        assert!(matches!(error(403, "QuotaExceeded"), Error::NoSpace { .. }));
+        for (status, code) in [(503, "SlowDown"), (429, ""), (503, "SlowDownRead"), (429, "TooManyRequests")]
+        {
+            assert!(matches!(error(status, code), Error::Throttled { .. }), "{status} {code}");
+        }
+        for (status, code) in
+            [(500, "InternalError"), (503, "ServiceUnavailable"), (502, ""), (400, "RequestTimeout")]
+        {
+            assert!(matches!(error(status, code), Error::Unavailable { .. }), "{status} {code}");
+        }
+        for (status, code) in
+            [(400, "KeyTooLongError"), (400, ""), (405, "MethodNotAllowed"), (501, "NotImplemented")]
+        {
+            assert!(matches!(error(status, code), Error::Config { .. }), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn denials_name_what_to_check() {
+        let cases = [
+            (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+            (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+            (403, "RequestTimeTooSkewed", "clock"),
+            (400, "ExpiredToken", "AWS_SESSION_TOKEN"),
+            (403, "AccessDenied", "policy"),
+            (403, "", "policy"),
+        ];
+        for (status, code, hint) in cases {
+            let error = error(status, code);
+            assert!(matches!(error, Error::Denied { .. }) && !error.is_retryable(), "{error:?}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_region_is_named() {
+        let answer = Answer { status: 301, region: Some("eu-west-3".into()), ..Answer::default() };
+        let error = from_answer(&target(), Subject::Bucket, answer);
+        assert!(matches!(error, Error::Config { .. }));
+        assert!(error.to_string().contains("set region = \"eu-west-3\""), "{error}");
+    }
+
+    #[test]
+    fn a_failed_condition_of_a_read_is_a_changed_object() {
+        let (key, version) = (Key::new("k").expect("short"), Version::new("v"));
+        let subject = Subject::Range { key: &key, version: Some(&version), start: 3, end: 9 };
+        let answer = |status| Answer { status, ..Answer::default() };
+        assert!(
+            matches!(from_answer(&target(), subject, answer(412)), Error::Changed { wanted, .. } if wanted == version)
+        );
+        let outside = from_answer(&target(), subject, answer(416));
+        assert!(matches!(outside, Error::InvalidRange { start: 3, end: 9, .. }));
+    }
+
+    #[test]
+    fn a_pause_is_kept_and_long_messages_stay_on_one_short_line() {
+        let pause = Some(Duration::from_secs(7));
+        let answer = Answer { status: 503, retry_after: pause, ..Answer::default() };
+        let error = from_answer(&target(), Subject::Bucket, answer);
+        assert!(matches!(error, Error::Throttled { retry_after, .. } if retry_after == pause));
+        let answer = Answer { status: 500, message: "line\n".repeat(1000), ..Answer::default() };
+        let text = from_answer(&target(), Subject::Bucket, answer).to_string();
+        assert!(text.len() < 400 && !text.contains('\n'), "{text}");
+    }
 }

@@ -73,6 +73,11 @@ impl Http {
         Ok(Self { client, connections, signer, target })
     }
 
+    /// Waits for a place among the connections. The SDK's requests take theirs here too.
+    pub(super) async fn connection(&self) -> OwnedSemaphorePermit {
+        self.connections.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
     /// Sends a request and gives back an answer of status 2xx; any other is an error.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
         let Request { method, path, query, mut headers, subject } = request;

@@ -25,6 +25,7 @@ impl S3Store {
     pub(super) async fn create_upload(&self, key: &Key) -> Result<UploadId> {
         let target = self.target();
         let request = self.sdk.create_multipart_upload().bucket(&target.bucket).key(target.full_key(key));
+        let _connection = self.http.connection().await;
         let answer = request.send().await.map_err(|error| sdk::error(target, Subject::Bucket, error))?;
         let id = answer.upload_id().ok_or_else(|| self.unusable("a new upload without an id"))?;
         Ok(UploadId(id.to_owned()))
@@ -44,6 +45,7 @@ impl S3Store {
             request.upload_id(&upload.0).part_number(i32::from(part.0)).body(ByteStream::from(data));
         let request = request.customize();
         let request = if target.is_https() { request.disable_payload_signing() } else { request };
+        let _connection = self.http.connection().await;
         let answer = request.send().await.map_err(|error| sdk::error(target, Subject::Object(key), error))?;
         let etag = answer.e_tag().ok_or_else(|| self.unusable("a part without an ETag"))?;
         Ok(UploadedPart { number: part, etag: etag.to_owned(), size_bytes })
@@ -57,6 +59,7 @@ impl S3Store {
         let mut marker = None;
         // Parts come in pages of up to 1,000; a server that gives fewer still ends within the number of parts.
         for _ in 0..PARTS_MAX {
+            let _connection = self.http.connection().await;
             let answer = request.clone().set_part_number_marker(marker).send().await;
             let answer = answer.map_err(|error| sdk::error(target, Subject::Object(key), error))?;
             for part in answer.parts() {
@@ -92,12 +95,21 @@ impl S3Store {
         self.check_condition(key, condition).await?;
         match self.send_complete(key, upload, parts, condition).await {
             Ok(etag) => self.stored(key, etag, size_bytes).await,
-            // The upload is gone: completed by an earlier try, or aborted by somebody.
-            Err(gone @ Error::NotFound { .. }) => match self.head(key).await {
-                Ok(meta) if Some(&meta.version) == expected_version(parts).as_ref() => Ok(meta),
-                Ok(_) | Err(Error::NotFound { .. }) => Err(gone),
-                Err(error) => Err(error),
+            Err(gone @ Error::NotFound { .. }) => self.completed_before(key, parts, gone).await,
+            // Ceph 16.2 answers 500 "already in progress" for an upload that is gone.
+            Err(error @ Error::Unavailable { .. }) => match self.list_parts(key, upload).await {
+                Err(gone @ Error::NotFound { .. }) => self.completed_before(key, parts, gone).await,
+                Ok(_) | Err(_) => Err(error),
             },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An upload that is gone was completed by an earlier try, or aborted by somebody.
+    async fn completed_before(&self, key: &Key, parts: &[UploadedPart], gone: Error) -> Result<Meta> {
+        match self.head(key).await {
+            Ok(meta) if Some(&meta.version) == expected_version(parts).as_ref() => Ok(meta),
+            Ok(_) | Err(Error::NotFound { .. }) => Err(gone),
             Err(error) => Err(error),
         }
     }
@@ -144,6 +156,7 @@ impl S3Store {
             PutCondition::IfAbsent => request.if_none_match("*"),
             PutCondition::IfVersion(version) => request.if_match(quoted(version)),
         };
+        let _connection = self.http.connection().await;
         let answer = request.send().await.map_err(|error| sdk::error(target, Subject::Object(key), error))?;
         Ok(answer.e_tag().and_then(version_of_etag))
     }
@@ -151,6 +164,7 @@ impl S3Store {
     pub(super) async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<()> {
         let target = self.target();
         let request = self.sdk.abort_multipart_upload().bucket(&target.bucket).key(target.full_key(key));
+        let _connection = self.http.connection().await;
         let answer = request.upload_id(&upload.0).send().await;
         match answer.map_err(|error| sdk::error(target, Subject::Object(key), error)) {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
@@ -204,6 +218,7 @@ impl S3Store {
         let request =
             request.copy_source(self.copy_source(from)).copy_source_if_match(quoted(&source.version));
         let request = request.copy_source_range(format!("bytes={}-{}", range.start, range.end - 1));
+        let _connection = self.http.connection().await;
         let answer =
             request.send().await.map_err(|error| sdk::error(target, Subject::Object(from), error))?;
         let etag = answer.copy_part_result().and_then(|result| result.e_tag());

@@ -13,7 +13,7 @@ pub struct Settings {
     pub path_style: Option<bool>,
     /// Who asks.
     pub credentials: Credentials,
-    /// Connections for reads and listings at one time; more requests than that wait for one.
+    /// Requests under way at one time, bodies that are still read included; more than that wait for a place.
     pub connections_max: usize,
 }
 

@@ -192,7 +192,7 @@ pub(super) fn no_keys(url: &str, error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => Error::Denied {
             url,
-            reason: "no credentials found".into(),
+            reason: format!("no credentials found: {}", last_cause(error)),
             setting: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or anonymous access",
         },
         CredentialsError::InvalidConfiguration(_) => Error::Denied {
