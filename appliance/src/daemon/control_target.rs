@@ -1,0 +1,32 @@
+//! The daemon as the control socket sees it.
+
+use std::path::PathBuf;
+
+use super::Daemon;
+use crate::control::{ApiError, ControlTarget};
+use crate::namespace::RefreshReport;
+use crate::status::Status;
+use crate::warm;
+
+#[async_trait::async_trait]
+impl ControlTarget for Daemon {
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+
+    async fn warm(&self, request: warm::Request) -> Result<warm::JobId, ApiError> {
+        Ok(Self::warm(self, request).await?)
+    }
+
+    fn warm_progress(&self, job: warm::JobId) -> Option<warm::Progress> {
+        Self::warm_progress(self, job)
+    }
+
+    async fn sync(&self, path: PathBuf) -> Result<RefreshReport, ApiError> {
+        Ok(Self::sync(self, path).await?)
+    }
+
+    async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError> {
+        Ok(Self::unmount(self, mountpoint).await?)
+    }
+}

@@ -1,0 +1,155 @@
+//! Starting a daemon: cache, stores, mounts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use slab_store::{DeviceSpec, OpenError, Options, SlabStore};
+use tokio::sync::Notify;
+
+use super::mounted::{Mounted, Parts};
+use super::warming::Warmer;
+use super::{Daemon, OpenCache};
+use crate::config::{Branch, CacheConfig, CacheLocation, Config};
+use crate::memory::{Budget, Shares};
+use crate::movers::Movers;
+use crate::namespace::{Database, DatabaseError, NamespaceError};
+use crate::store::Store;
+
+/// The slab file in a cache directory.
+const SLABS_FILE: &str = "slabs";
+
+/// Why the daemon did not start. One line that names the cause and the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The slab store cannot be opened.
+    #[error(transparent)]
+    Cache(#[from] OpenError),
+    /// The cache directory cannot be made.
+    #[error("the cache directory {path} cannot be used: {source}; check --cache-dir", path = path.display())]
+    CacheDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database of listings cannot be opened.
+    #[error(transparent)]
+    Listings(#[from] DatabaseError),
+    /// A store cannot be used.
+    #[error(transparent)]
+    Store(#[from] ufs::Error),
+    /// A tree cannot be built.
+    #[error(transparent)]
+    Names(#[from] NamespaceError),
+    /// A mount failed.
+    #[error(transparent)]
+    Mount(#[from] fuse_fast::mount::MountError),
+    /// The kernel and we did not come to terms.
+    #[error(transparent)]
+    Session(#[from] fuse_fast::session::SessionError),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}; raise the limit on processes or lower threads")]
+    Thread(#[source] std::io::Error),
+}
+
+/// See [`Daemon::start`].
+pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
+    let started = Instant::now();
+    let shares = Shares::of(config.memory_bytes);
+    let cache = config.cache.as_ref().map(|cache| open_cache(cache, shares.slabs_bytes)).transpose()?;
+    let database = open_listings(config.cache.as_ref(), shares.listings_bytes)?;
+    let stores = connect_all(&config).await?;
+    let budget = Budget::new(shares.fetch_bytes);
+    let slabs = cache.as_ref().map(|cache| cache.slabs.clone());
+    let movers = Movers::start(slabs.clone(), Arc::clone(&budget)).map_err(StartError::Thread)?;
+    let unmounted: Arc<Notify> = Arc::default();
+    let mut mounts = Vec::with_capacity(config.mounts.len());
+    for (mount, stores) in config.mounts.iter().zip(&stores) {
+        let parts = Parts {
+            stores: stores.clone(),
+            database: Arc::clone(&database),
+            movers: Arc::clone(&movers),
+            slabs: slabs.clone(),
+            fetch_bytes: budget.limit_bytes(),
+            patience: patience(&mount.tree),
+            unmounted: Arc::clone(&unmounted),
+        };
+        mounts.push(Arc::new(Mounted::start(mount, parts).await?));
+    }
+    Ok(Arc::new(Daemon {
+        started,
+        memory_bytes: config.memory_bytes,
+        cache,
+        budget,
+        movers,
+        stores: stores.into_iter().flatten().collect(),
+        mounts: RwLock::new(mounts),
+        warmer: Arc::new(Warmer::default()),
+        unmounted,
+        stopping: Mutex::new(false),
+    }))
+}
+
+fn open_cache(config: &CacheConfig, memory_bytes: u64) -> Result<OpenCache, StartError> {
+    let (device, location) = match &config.location {
+        CacheLocation::Directory(directory) => {
+            make_directory(directory)?;
+            (DeviceSpec::File { path: directory.join(SLABS_FILE) }, directory)
+        }
+        CacheLocation::BlockDevice(path) => (DeviceSpec::BlockDevice { path: path.clone() }, path),
+    };
+    let mut options = Options::new(device, config.size_bytes);
+    options.memory_bytes = memory_bytes;
+    let (slabs, recovery) = SlabStore::open(options)?;
+    tracing::info!(location = %location.display(), ?recovery, "cache opened");
+    Ok(OpenCache { location: location.display().to_string(), slabs })
+}
+
+/// Listings live beside the slabs; without a cache directory they are kept in memory.
+fn open_listings(config: Option<&CacheConfig>, memory_bytes: u64) -> Result<Arc<Database>, StartError> {
+    match config.map(|cache| &cache.location) {
+        Some(CacheLocation::Directory(directory)) => {
+            Ok(Database::open(directory, usize::try_from(memory_bytes).unwrap_or(usize::MAX))?)
+        }
+        Some(CacheLocation::BlockDevice(_)) | None => Ok(Database::in_memory(memory_bytes)?),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StartError> {
+    std::fs::create_dir_all(path)
+        .map_err(|source| StartError::CacheDirectory { path: path.to_owned(), source })
+}
+
+/// Connects the stores of each mount, in the order of its tree. Mounts of one store may have different credentials,
+/// so each has a connection of its own; what they cache they share.
+async fn connect_all(config: &Config) -> Result<Vec<Vec<Arc<Store>>>, StartError> {
+    let mut stores = Vec::with_capacity(config.mounts.len());
+    for mount in &config.mounts {
+        let mut connected = Vec::with_capacity(mount.tree.len());
+        for branch in &mount.tree {
+            let ufs = ufs::connect(&branch.location, &branch.settings).await?;
+            connected.push(Arc::new(Store::new(ufs, identity(branch))));
+        }
+        stores.push(connected);
+    }
+    Ok(stores)
+}
+
+/// What tells two stores apart: endpoint and location.
+fn identity(branch: &Branch) -> String {
+    let endpoint = branch.settings.s3.endpoint.as_deref().unwrap_or_default();
+    match &branch.location {
+        ufs::Location::S3 { .. } => format!("{endpoint}|{}", branch.location),
+        ufs::Location::File { .. } => branch.location.to_string(),
+    }
+}
+
+/// How long a reader waits: as long as the slowest store may take for a request, and once more for the wait for memory
+/// and a place among the requests.
+fn patience(tree: &[Branch]) -> Duration {
+    let longest = tree.iter().map(|branch| branch.settings.calls.total_timeout).max();
+    longest.unwrap_or_default() * 2
+}

@@ -1,0 +1,189 @@
+//! The accountant of fetched data: every byte on its way from a store to a reader or a slab is reserved here.
+//!
+//! One pool with a hard limit. Demand may use all of it, background work (read-ahead and warm-ups) only a share, so
+//! that a reader who waits never stands behind bytes that nobody has asked for yet. When the pool is short,
+//! read-ahead is not started, fetched data that was kept for later is let go ([`Budget::on_pressure`]), then
+//! requests wait.
+//!
+//! The daemon's other memory (slab index, listings, inodes, request buffers) has fixed shares of `--memory`, cut out
+//! by [`Shares`].
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Granule of the accounts: permits are counted in this unit.
+const UNIT_BYTES: u64 = 4096;
+
+/// Percentage of the pool that background work may hold.
+const BACKGROUND_SHARE_PERCENT: u64 = 60;
+
+/// Who wants memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A reader waits for it.
+    Demand,
+    /// Read-ahead and warm-ups.
+    Background,
+}
+
+/// How `--memory` is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Index, page tables and write buffers of the slab store.
+    pub slabs_bytes: u64,
+    /// Cached listing pages.
+    pub listings_bytes: u64,
+    /// Fetched data, the pool of [`Budget`].
+    pub fetch_bytes: u64,
+}
+
+impl Shares {
+    /// Divides `memory_bytes`: a quarter to the slab store, an eighth to listings, three eighths to fetched data. The
+    /// last quarter is for request buffers, inodes, connections and the allocator's own slack.
+    pub fn of(memory_bytes: u64) -> Self {
+        Self {
+            slabs_bytes: memory_bytes / 4,
+            listings_bytes: memory_bytes / 8,
+            fetch_bytes: memory_bytes * 3 / 8,
+        }
+    }
+}
+
+type Relief = Box<dyn Fn(u64) + Send + Sync>;
+
+/// The pool of fetched data.
+pub struct Budget {
+    all: Arc<Semaphore>,
+    background: Arc<Semaphore>,
+    units: u64,
+    relief: OnceLock<Relief>,
+}
+
+/// Reserved bytes; dropping it gives them back.
+#[derive(Debug)]
+pub struct Reservation {
+    all: OwnedSemaphorePermit,
+    background: Option<OwnedSemaphorePermit>,
+}
+
+impl Budget {
+    /// A pool of `limit_bytes`, rounded down to 4 KiB.
+    pub fn new(limit_bytes: u64) -> Arc<Self> {
+        let units = limit_bytes / UNIT_BYTES;
+        let background = units * BACKGROUND_SHARE_PERCENT / 100;
+        Arc::new(Self {
+            all: Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS))),
+            background: Arc::new(Semaphore::new(
+                usize::try_from(background).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
+            units,
+            relief: OnceLock::new(),
+        })
+    }
+
+    /// Sets what is called, with the bytes wanted, when a demand reservation has to wait. It should let go of data
+    /// that is kept for later. Must not call back into the budget. Set once.
+    pub fn on_pressure(&self, relief: impl Fn(u64) + Send + Sync + 'static) {
+        let first = self.relief.set(Box::new(relief)).is_ok();
+        debug_assert!(first, "the relief is set once, by the owner of the kept data");
+    }
+
+    /// Reserves memory, waiting for it. Never more than half of the pool is taken at once: a larger wish is cut.
+    pub async fn reserve(&self, bytes: u64, class: Class) -> Reservation {
+        let units = self.units_for(bytes);
+        let background = match class {
+            Class::Demand => None,
+            Class::Background => Some(acquire(&self.background, units).await),
+        };
+        if self.all.available_permits() < units as usize
+            && let Some(relief) = self.relief.get()
+        {
+            relief(u64::from(units) * UNIT_BYTES);
+        }
+        Reservation { all: acquire(&self.all, units).await, background }
+    }
+
+    /// Reserves memory for background work if it is free now.
+    pub fn try_reserve_background(&self, bytes: u64) -> Option<Reservation> {
+        let units = self.units_for(bytes);
+        let background = Arc::clone(&self.background).try_acquire_many_owned(units).ok()?;
+        let all = Arc::clone(&self.all).try_acquire_many_owned(units).ok()?;
+        Some(Reservation { all, background: Some(background) })
+    }
+
+    /// Bytes in use.
+    pub fn used_bytes(&self) -> u64 {
+        (self.units - (self.all.available_permits() as u64).min(self.units)) * UNIT_BYTES
+    }
+
+    /// The limit.
+    pub fn limit_bytes(&self) -> u64 {
+        self.units * UNIT_BYTES
+    }
+
+    fn units_for(&self, bytes: u64) -> u32 {
+        let most = (self.units * BACKGROUND_SHARE_PERCENT / 200).max(1);
+        u32::try_from(bytes.div_ceil(UNIT_BYTES).clamp(1, most)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Reservation {
+    /// Cuts `bytes` off into a reservation of their own; less when this one holds less.
+    pub fn split(&mut self, bytes: u64) -> Reservation {
+        let units =
+            usize::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(usize::MAX).min(self.all.num_permits());
+        let all = self.all.split(units).expect("units is at most what the permit holds");
+        let background =
+            self.background.as_mut().and_then(|permit| permit.split(units.min(permit.num_permits())));
+        Reservation { all, background }
+    }
+}
+
+async fn acquire(pool: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit {
+    Arc::clone(pool).acquire_many_owned(units).await.expect("the pool's semaphore is never closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn background_leaves_room_for_demand() {
+        let budget = Budget::new(10 << 20);
+        let mut held = Vec::new();
+        while let Some(reservation) = budget.try_reserve_background(1 << 20) {
+            held.push(reservation);
+        }
+        assert_eq!(held.len(), 6);
+        assert_eq!(budget.used_bytes(), 6 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_demand_that_must_wait_asks_for_relief_and_gets_it() {
+        let budget = Budget::new(1 << 20);
+        let kept = Arc::new(parking_lot::Mutex::new(vec![
+            budget.reserve(300 << 10, Class::Demand).await,
+            budget.reserve(300 << 10, Class::Demand).await,
+            budget.reserve(300 << 10, Class::Demand).await,
+        ]));
+        let held = Arc::clone(&kept);
+        budget.on_pressure(move |_| held.lock().clear());
+        let reservation = budget.reserve(300 << 10, Class::Demand).await;
+        assert_eq!(budget.used_bytes(), 300 << 10);
+        drop(reservation);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn split_parts_go_back_alone() {
+        let budget = Budget::new(10 << 20);
+        let mut whole = budget.reserve(1 << 20, Class::Background).await;
+        let part = whole.split(256 << 10);
+        drop(whole);
+        assert_eq!(budget.used_bytes(), 256 << 10);
+        drop(part);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+}

@@ -1,0 +1,246 @@
+//! The movers: they bring blocks from the stores into memory, to waiting readers and into the slabs.
+//!
+//! Parts: [`block`] is data in memory with its reservation; [`flights`] is the table of blocks that are on their way
+//! or still in memory, which makes concurrent readers share one fetch; [`fetch`] is one ranged read cut into blocks;
+//! [`inserts`] writes fetched blocks to the slabs behind the readers' backs; [`slab_reads`] reads single blocks for
+//! those reads that find one part in the slabs and another in the store; [`slots`] bounds the requests to the stores.
+//!
+//! Flow of a miss: [`Movers::read`] looks at each block of the range: in memory, in the slabs, or neither. Runs of
+//! the last kind become one ranged read each. A block is handed to all who wait for it as soon as its last byte is
+//! here, then queued for the slabs, and kept in memory until the budget wants the room back.
+//!
+//! The trade: a fetched block is written to the slabs while readers are served from memory, so a first epoch pays
+//! for NVMe bandwidth but never waits for it unless the memory budget is used up.
+
+mod block;
+mod fetch;
+mod flights;
+mod inserts;
+mod slab_reads;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use slab_store::{BLOCK_BYTES, SlabStore};
+use ufs::ByteRange;
+
+pub use block::Block;
+pub use fetch::FetchError;
+use flights::{Claim, Flight, Flights};
+use inserts::Inserts;
+use slab_reads::SlabReads;
+use slots::Slots;
+
+use crate::memory::{Budget, Class, Reservation};
+use crate::object::Object;
+
+/// The most bytes that one request asks of a store.
+pub const PART_BYTES: u64 = 4 << 20;
+
+/// Blocks of one request.
+const PART_BLOCKS: u32 = (PART_BYTES / BLOCK_BYTES as u64) as u32;
+
+/// Parts of one object that a warm-up has in flight.
+const WARM_PARTS_MAX: usize = 8;
+
+/// How often a read looks for its blocks before it gives up. The first look may use the slabs; later ones do not, so
+/// that a block which is evicted or found damaged in between costs one more round at most.
+const LOOKS_MAX: u32 = 3;
+
+/// Share of the fetch pool in which blocks are kept after their readers were served.
+const KEPT_SHARE_PERCENT: u64 = 40;
+
+/// Moves blocks. Shared by all mounts of the daemon.
+pub struct Movers {
+    slabs: Option<SlabStore>,
+    slab_reads: Option<SlabReads>,
+    budget: Arc<Budget>,
+    flights: Arc<Flights>,
+    inserts: Inserts,
+    slots: Slots,
+}
+
+impl Movers {
+    /// Starts the movers on the current tokio runtime. `slabs` is absent when the daemon runs without a cache.
+    pub fn start(slabs: Option<SlabStore>, budget: Arc<Budget>) -> std::io::Result<Arc<Self>> {
+        let flights = Arc::new(Flights::new(budget.limit_bytes() * KEPT_SHARE_PERCENT / 100));
+        let kept = Arc::clone(&flights);
+        budget.on_pressure(move |bytes| kept.release(bytes));
+        let slab_reads = slabs.clone().map(SlabReads::start).transpose()?;
+        let inserts = Inserts::start(slabs.clone(), budget.limit_bytes() / u64::from(BLOCK_BYTES));
+        Ok(Arc::new(Self { slabs, slab_reads, budget, flights, inserts, slots: Slots::default() }))
+    }
+
+    /// The blocks of a range if all of them are in memory now.
+    pub fn in_memory(&self, object: &Object, range: ByteRange) -> Option<Vec<Block>> {
+        self.flights.kept(object, object.blocks_of(range))
+    }
+
+    /// A reader took the end of these blocks: they need not stay in memory when the slabs have them.
+    pub fn consumed(&self, object: &Object, blocks: Range<u32>) {
+        if self.slabs.is_some() {
+            self.flights.drop_written(object, blocks);
+        }
+    }
+
+    /// The blocks of a range, from memory, the slabs or the store. What is missing of `fetch` around the range comes
+    /// along with it, in the same requests.
+    pub async fn read(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        range: ByteRange,
+        fetch: ByteRange,
+    ) -> Result<Vec<Block>, FetchError> {
+        let wanted = object.blocks_of(range);
+        let around = object.blocks_of(fetch);
+        let around = around.start.min(wanted.start)..around.end.max(wanted.end);
+        for look in 0..LOOKS_MAX {
+            if let Some(blocks) = self.look(object, wanted.clone(), around.clone(), look == 0).await? {
+                return Ok(blocks);
+            }
+        }
+        Err(FetchError::lost(object))
+    }
+
+    /// Starts fetching what is missing of a run of blocks, as far as memory is free now; nobody waits for it.
+    /// Returns false when memory was short and something was left out.
+    pub fn read_ahead(self: &Arc<Self>, object: &Arc<Object>, blocks: Range<u32>) -> bool {
+        for run in self.missing_runs(object, blocks) {
+            let bytes = object.bytes_of(&run).len();
+            let Some(reservation) = self.budget.try_reserve_background(bytes) else { return false };
+            let claim = self.flights.claim(object, run);
+            self.spawn_fetches(object, claim, Class::Background, Some(reservation));
+        }
+        true
+    }
+
+    /// Fetches whatever the slabs lack of an object and returns when it has arrived. The number of bytes fetched.
+    pub async fn ensure_cached(self: &Arc<Self>, object: &Arc<Object>) -> Result<u64, FetchError> {
+        let mut fetched = 0;
+        let mut under_way = VecDeque::new();
+        for run in self.missing_runs(object, 0..object.block_count()) {
+            let bytes = object.bytes_of(&run).len();
+            let reservation = self.budget.reserve(bytes, Class::Background).await;
+            fetched += bytes;
+            let claim = self.flights.claim(object, run);
+            under_way.push_back(claim.flights().to_vec());
+            self.spawn_fetches(object, claim, Class::Background, Some(reservation));
+            if under_way.len() >= WARM_PARTS_MAX {
+                land_all(under_way.pop_front()).await?;
+            }
+        }
+        while !under_way.is_empty() {
+            land_all(under_way.pop_front()).await?;
+        }
+        Ok(fetched)
+    }
+
+    /// Whether the slabs hold every block of an object.
+    pub fn is_cached(&self, object: &Object) -> bool {
+        (0..object.block_count()).all(|index| self.in_slabs(object, index))
+    }
+
+    /// Waits until everything fetched so far is in the slabs.
+    pub async fn drain(&self) {
+        self.inserts.drain().await;
+    }
+
+    async fn look(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        wanted: Range<u32>,
+        around: Range<u32>,
+        use_slabs: bool,
+    ) -> Result<Option<Vec<Block>>, FetchError> {
+        let mut flights: HashMap<u32, Arc<Flight>> = HashMap::with_capacity(wanted.len());
+        for run in runs(around, |index| !(use_slabs && self.in_slabs(object, index))) {
+            let claim = self.flights.claim(object, run.clone());
+            flights.extend(run.zip(claim.flights().iter().cloned()));
+            self.spawn_fetches(object, claim, Class::Demand, None);
+        }
+        let mut blocks = Vec::with_capacity(wanted.len());
+        for index in wanted {
+            let block = match flights.get(&index) {
+                Some(flight) => Some(flight.wait().await?),
+                None => self.read_slab(object, index).await,
+            };
+            let Some(block) = block else { return Ok(None) };
+            blocks.push(block);
+        }
+        Ok(Some(blocks))
+    }
+
+    async fn read_slab(&self, object: &Arc<Object>, index: u32) -> Option<Block> {
+        let bytes = object.bytes_of(&(index..index + 1)).len();
+        let reservation = self.budget.reserve(bytes, Class::Demand).await;
+        let data = self.slab_reads.as_ref()?.read(Arc::clone(object), index).await?;
+        Some(Block::new(vec![data], reservation))
+    }
+
+    fn in_slabs(&self, object: &Object, index: u32) -> bool {
+        self.slabs
+            .as_ref()
+            .is_some_and(|slabs| slabs.contains(&object.cache_key, slab_store::BlockIndex(index)))
+    }
+
+    /// Runs of at most a part of the blocks that are neither in the slabs nor on their way.
+    fn missing_runs(&self, object: &Object, blocks: Range<u32>) -> Vec<Range<u32>> {
+        let missing = |index| !self.in_slabs(object, index) && !self.flights.has(object, index);
+        runs(blocks, missing).flat_map(in_parts).collect()
+    }
+
+    fn spawn_fetches(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        claim: Claim,
+        class: Class,
+        mut reservation: Option<Reservation>,
+    ) {
+        for part in claim.into_parts(PART_BLOCKS) {
+            let bytes = object.bytes_of(&part.blocks()).len();
+            let share = reservation.as_mut().map(|whole| whole.split(bytes));
+            let movers = Arc::clone(self);
+            let object = Arc::clone(object);
+            tokio::spawn(async move { movers.fetch(&object, part, class, share).await });
+        }
+    }
+}
+
+async fn land_all(flights: Option<Vec<Arc<Flight>>>) -> Result<(), FetchError> {
+    for flight in flights.into_iter().flatten() {
+        flight.wait().await?;
+    }
+    Ok(())
+}
+
+/// Cuts a run at multiples of a part, so that parts of neighbouring readers meet.
+fn in_parts(run: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    let mut start = run.start;
+    std::iter::from_fn(move || {
+        (start < run.end).then(|| {
+            let end = (start / PART_BLOCKS + 1).saturating_mul(PART_BLOCKS).min(run.end);
+            let part = start..end;
+            start = end;
+            part
+        })
+    })
+}
+
+/// The maximal runs of indices for which `take` holds.
+fn runs(range: Range<u32>, take: impl Fn(u32) -> bool) -> impl Iterator<Item = Range<u32>> {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        while at < range.end && !take(at) {
+            at += 1;
+        }
+        let start = at;
+        while at < range.end && take(at) {
+            at += 1;
+        }
+        (start < at).then_some(start..at)
+    })
+}

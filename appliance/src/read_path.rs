@@ -1,0 +1,232 @@
+//! A READ from the kernel's request to its answer.
+//!
+//! [`ReadPath::read`] runs on a session thread and tries, in this order: blocks still in memory, the slabs (one trip
+//! through the thread's own ring, no hop), and at last the movers, to which the reply travels along. [`OpenFile`] is
+//! what a handle points to; [`readahead`] decides what is fetched before it is asked for.
+//!
+//! A read of one open file is bound to the version that was opened. When the store has replaced it meanwhile and
+//! the bytes are not cached, the reader gets `ESTALE`, never bytes of another version.
+
+mod counters;
+mod interrupts;
+pub mod readahead;
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuse_fast::reply::ReplyData;
+use fuse_fast::{Errno, Unique};
+use parking_lot::Mutex;
+use slab_store::{BLOCK_BYTES, ReadOutcome, Reader};
+use ufs::ByteRange;
+
+pub use counters::ReadCounters;
+use interrupts::Interrupts;
+use readahead::Readahead;
+
+use crate::errno;
+use crate::movers::{Block, FetchError, Movers};
+use crate::namespace::{Ino, Namespace};
+use crate::object::Object;
+
+/// Objects up to this size come whole with their first missing byte: a reader of a small file reads all of it.
+const WHOLE_OBJECT_BYTES: u64 = 2 << 20;
+
+/// The longest read-ahead.
+const WINDOW_BYTES_MAX: u64 = 64 << 20;
+
+/// An open file.
+pub struct OpenFile {
+    /// Its inode.
+    pub ino: Ino,
+    /// What it reads.
+    pub object: Arc<Object>,
+    readahead: Mutex<Readahead>,
+}
+
+impl OpenFile {
+    /// A file that was just opened.
+    pub fn new(ino: Ino, object: Arc<Object>) -> Self {
+        Self { ino, object, readahead: Mutex::default() }
+    }
+}
+
+/// The read path of one mount.
+pub struct ReadPath {
+    movers: Arc<Movers>,
+    namespace: Namespace,
+    runtime: tokio::runtime::Handle,
+    window_bytes_max: u64,
+    /// The longest that a reader waits for a store before it gets `EIO`.
+    patience: Duration,
+    interrupts: Interrupts,
+    /// What was served, and from where.
+    pub counters: ReadCounters,
+}
+
+impl ReadPath {
+    /// A read path over the daemon's movers. `fetch_bytes` is the budget that read-ahead is a part of.
+    pub fn new(
+        movers: Arc<Movers>,
+        namespace: Namespace,
+        runtime: tokio::runtime::Handle,
+        fetch_bytes: u64,
+        patience: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            movers,
+            namespace,
+            runtime,
+            window_bytes_max: WINDOW_BYTES_MAX.min(fetch_bytes / 6),
+            patience,
+            interrupts: Interrupts::default(),
+            counters: ReadCounters::default(),
+        })
+    }
+
+    /// Answers a read of `size_bytes` at `offset`, now or later.
+    pub fn read(
+        self: &Arc<Self>,
+        reader: Option<&mut Reader>,
+        file: &Arc<OpenFile>,
+        unique: Unique,
+        offset: u64,
+        size_bytes: u32,
+        reply: ReplyData,
+    ) {
+        let object = &file.object;
+        let range = ByteRange::new(offset..(offset + u64::from(size_bytes)).min(object.size_bytes));
+        if range.is_empty() {
+            return reply.bytes(&[]);
+        }
+        match self.read_local(reader, object, range, reply) {
+            None => self.read_ahead(file, range),
+            Some(reply) => {
+                self.read_remote(file, unique, range, reply);
+                self.read_ahead(file, range);
+            }
+        }
+    }
+
+    /// A signal arrived for the caller of a request: if it waits for a store, it need not any more.
+    pub fn interrupt(&self, unique: Unique) {
+        self.interrupts.raise(unique);
+    }
+
+    /// Answers from memory or slabs; gives the reply back when something is missing there.
+    fn read_local(
+        &self,
+        reader: Option<&mut Reader>,
+        object: &Arc<Object>,
+        range: ByteRange,
+        reply: ReplyData,
+    ) -> Option<ReplyData> {
+        if let Some(blocks) = self.movers.in_memory(object, range) {
+            self.counters.served_from_memory(range.len());
+            self.reply_blocks(object, range, &blocks, reply);
+            return None;
+        }
+        match reader?.read(&object.cache_key, range.start, range.len() as usize, object.size_bytes) {
+            ReadOutcome::Hit(bytes) => {
+                self.counters.served_from_slabs(range.len());
+                reply.bytes(bytes);
+                None
+            }
+            ReadOutcome::Miss => Some(reply),
+        }
+    }
+
+    fn read_remote(
+        self: &Arc<Self>,
+        file: &Arc<OpenFile>,
+        unique: Unique,
+        range: ByteRange,
+        reply: ReplyData,
+    ) {
+        let interrupted = self.interrupts.expect(unique);
+        let path = Arc::clone(self);
+        let file = Arc::clone(file);
+        self.runtime.spawn(async move {
+            let fetch = whole_if_small(&file.object, range);
+            let read = tokio::time::timeout(path.patience, path.movers.read(&file.object, range, fetch));
+            tokio::select! {
+                result = read => match result {
+                    Ok(Ok(blocks)) => {
+                        path.counters.served_from_store(range.len());
+                        path.reply_blocks(&file.object, range, &blocks, reply);
+                    }
+                    Ok(Err(error)) => reply.error(path.failed(&file, &error)),
+                    Err(_elapsed) => reply.error(path.timed_out(&file)),
+                },
+                () = interrupted => reply.error(Errno::EINTR),
+            }
+            path.interrupts.done(unique);
+        });
+    }
+
+    fn read_ahead(self: &Arc<Self>, file: &Arc<OpenFile>, range: ByteRange) {
+        let object = &file.object;
+        if object.size_bytes <= WHOLE_OBJECT_BYTES {
+            return;
+        }
+        let ahead = file.readahead.lock().on_read(range, object.size_bytes, self.window_bytes_max);
+        let Some(ahead) = ahead else { return };
+        let _runtime = self.runtime.enter();
+        if !self.movers.read_ahead(object, object.blocks_of(ahead)) {
+            file.readahead.lock().give_back(ahead.start);
+        }
+    }
+
+    fn reply_blocks(&self, object: &Arc<Object>, range: ByteRange, blocks: &[Block], reply: ReplyData) {
+        let first = object.blocks_of(range).start;
+        let base = u64::from(first) * u64::from(BLOCK_BYTES);
+        let (start, end) = ((range.start - base) as usize, (range.end - base) as usize);
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(blocks.len() * 4);
+        let mut at = 0;
+        for block in blocks {
+            block.slices(
+                start.saturating_sub(at).min(block.len()),
+                end.saturating_sub(at).min(block.len()),
+                &mut slices,
+            );
+            at += block.len();
+        }
+        reply.vectored(&slices);
+        let read_to_end = if range.end == object.size_bytes { at } else { end };
+        let consumed =
+            (read_to_end / BLOCK_BYTES as usize) as u32 + u32::from(range.end == object.size_bytes);
+        self.movers.consumed(object, first..first + consumed.min(blocks.len() as u32));
+    }
+
+    fn failed(&self, file: &OpenFile, error: &FetchError) -> Errno {
+        self.counters.failed();
+        match error {
+            FetchError::Store(error) => {
+                if matches!(**error, ufs::Error::Changed { .. } | ufs::Error::NotFound { .. }) {
+                    self.namespace.report_changed(file.ino);
+                }
+                errno::of_store(error)
+            }
+            FetchError::Lost { .. } | FetchError::Aborted => {
+                tracing::warn!(%error, "a read failed");
+                Errno::EIO
+            }
+        }
+    }
+
+    fn timed_out(&self, file: &OpenFile) -> Errno {
+        self.counters.failed();
+        tracing::warn!(
+            store = file.object.store.ufs.url(),
+            key = %file.object.key,
+            "a read waited for {:?} and was given up; see the store's total_timeout",
+            self.patience
+        );
+        Errno::EIO
+    }
+}
+
+fn whole_if_small(object: &Object, range: ByteRange) -> ByteRange {
+    if object.size_bytes <= WHOLE_OBJECT_BYTES { ByteRange::new(0..object.size_bytes) } else { range }
+}

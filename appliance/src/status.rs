@@ -1,0 +1,152 @@
+//! What `forebay status` shows: one snapshot of the daemon, in figures. Shape of `GET /v1/status`.
+//!
+//! All counters run from the daemon's start. Sizes are bytes.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The daemon at one moment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Forebay's version.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+    /// Every mount of the daemon.
+    pub mounts: Vec<MountStatus>,
+    /// The NVMe cache; absent when the daemon runs without one.
+    pub cache: Option<CacheStatus>,
+    /// The memory budget.
+    pub memory: MemoryStatus,
+    /// Every store that the mounts use.
+    pub stores: Vec<StoreStatus>,
+    /// Warm-ups that run or ran.
+    pub warm_jobs: Vec<WarmStatus>,
+}
+
+/// One mount.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MountStatus {
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// The stores under it.
+    pub branches: Vec<BranchStatus>,
+    /// `immutable`, `ttl=30s` or `strict`.
+    pub consistency: String,
+    /// FUSE requests answered.
+    pub requests: u64,
+    /// FUSE requests that were dropped unanswered and got `EIO`; a fault of ours when not 0.
+    pub dropped_replies: u64,
+    /// Inodes that the kernel knows now.
+    pub known_inodes: u64,
+    /// Memory of those inodes.
+    pub inode_memory_bytes: u64,
+    /// Keys that cannot be shown as files (see SEMANTICS, "Names").
+    pub hidden_names: u64,
+    /// Reads and where they were served from.
+    pub reads: ReadStatus,
+    /// What the kernel and we agreed on: a line for each FUSE capability.
+    pub fuse: Vec<FeatureStatus>,
+}
+
+/// One store in a mount's tree.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct BranchStatus {
+    /// Place in the mount; empty for the root.
+    pub at: String,
+    /// The store's URL.
+    pub url: String,
+}
+
+/// Reads of one mount by source.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ReadStatus {
+    /// Read requests of the kernel.
+    pub requests: u64,
+    /// Bytes handed to the kernel.
+    pub bytes: u64,
+    /// Requests served from the slabs.
+    pub slab_hits: u64,
+    /// Requests served from memory, while the data was on its way to the slabs.
+    pub memory_hits: u64,
+    /// Requests that waited for a store.
+    pub misses: u64,
+    /// Requests that ended in an error.
+    pub errors: u64,
+}
+
+/// A FUSE capability and what became of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FeatureStatus {
+    /// The kernel's name of it.
+    pub name: String,
+    /// Whether it is in use.
+    pub taken: bool,
+    /// Why, or why not.
+    pub reason: String,
+}
+
+/// The slab store.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Directory or device.
+    pub location: String,
+    /// Budget.
+    pub capacity_bytes: u64,
+    /// Bytes of cached blocks.
+    pub used_bytes: u64,
+    /// Cached blocks.
+    pub blocks: u64,
+    /// The device failed and was taken out; reads go to the stores.
+    pub failed: bool,
+    /// Bytes written to slabs.
+    pub inserted_bytes: u64,
+    /// Bytes evicted.
+    pub evicted_bytes: u64,
+    /// Blocks dropped because a checksum did not match.
+    pub checksum_mismatches: u64,
+    /// Failed device operations.
+    pub device_errors: u64,
+    /// Memory of index, page tables and write buffers.
+    pub memory_bytes: u64,
+}
+
+/// The memory budget.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// `--memory`.
+    pub limit_bytes: u64,
+    /// Fetched data and fetches in flight.
+    pub fetch_bytes: u64,
+    /// The part of the limit that fetched data may use.
+    pub fetch_limit_bytes: u64,
+    /// Resident set of the process as the kernel counts it.
+    pub resident_bytes: u64,
+}
+
+/// One store.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// URL without secrets.
+    pub url: String,
+    /// Ranged reads sent.
+    pub reads: u64,
+    /// Bytes received by them.
+    pub read_bytes: u64,
+    /// Reads that failed after all retries.
+    pub errors: u64,
+    /// The last error, empty when the last read succeeded.
+    pub last_error: String,
+}
+
+/// One warm-up.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WarmStatus {
+    /// Number of the job.
+    pub id: u64,
+    /// Its progress.
+    pub progress: crate::warm::Progress,
+}
