@@ -79,4 +79,14 @@ mod tests {
         assert_eq!(decode("%zz"), None);
         assert_eq!(decode("%FF"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_key_survives(text in ".{0,64}") {
+            let encoded = path(&text);
+            proptest::prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic()));
+            let decoded = decode(&encoded);
+            proptest::prop_assert_eq!(decoded.as_deref(), Some(&*text));
+        }
+    }
 }
