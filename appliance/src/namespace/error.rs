@@ -47,6 +47,9 @@ pub enum NamespaceError {
         /// Where.
         path: String,
     },
+    /// The daemon stops, or the task that asked panicked.
+    #[error("the question was cut off before its answer; the daemon stops or has a bug that its log shows")]
+    Interrupted,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] Arc<DatabaseError>),
@@ -89,7 +92,9 @@ pub enum DatabaseError {
     #[error("the database of listings is damaged: reading it panicked")]
     Panicked,
     /// Without a cache directory listings are kept in memory, and the bound is reached.
-    #[error("listings take more than {limit_bytes} bytes of memory; set a cache directory to keep them on disk")]
+    #[error(
+        "listings take more than {limit_bytes} bytes of memory; set a cache directory to keep them on disk"
+    )]
     OutOfMemory {
         /// The bound.
         limit_bytes: u64,

@@ -1,6 +1,7 @@
 //! The values that the namespace answers with.
 
 use std::num::NonZeroU64;
+use std::ops::Add;
 use std::time::{Duration, SystemTime};
 
 use ufs::{Key, Version};
@@ -106,14 +107,29 @@ pub struct RefreshReport {
     pub objects: u64,
     /// Directories that were listed.
     pub directories: u64,
-    /// Names whose object has another version, or that turned from file to directory or back.
+    /// Names whose object has another version.
     pub changed: u64,
-    /// Names that are gone.
+    /// Names that are gone. One that turned from a file into a directory or back is counted as removed and added.
     pub removed: u64,
     /// Names that were not known.
     pub added: u64,
     /// Names in the stores that cannot be shown.
     pub hidden: u64,
+}
+
+impl Add for RefreshReport {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            objects: self.objects + other.objects,
+            directories: self.directories + other.directories,
+            changed: self.changed + other.changed,
+            removed: self.removed + other.removed,
+            added: self.added + other.added,
+            hidden: self.hidden + other.hidden,
+        }
+    }
 }
 
 /// Counters and gauges of one mount's names.
