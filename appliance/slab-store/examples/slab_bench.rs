@@ -78,8 +78,12 @@ fn read(store: &SlabStore, args: &Args, object_bytes: u64) {
     let places = object_bytes / bytes as u64;
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let (mut done, mut misses) = (0u64, 0u64);
-    let started = Instant::now();
+    let warm_up = Duration::from_secs(1);
+    let (mut started, mut is_warm) = (Instant::now(), false);
     while !done.is_multiple_of(1024) || started.elapsed() < runtime {
+        if !is_warm && done.is_multiple_of(256) && started.elapsed() >= warm_up {
+            (started, is_warm, done) = (Instant::now(), true, 0);
+        }
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;

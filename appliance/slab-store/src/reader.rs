@@ -15,8 +15,9 @@ use crate::shared::Shared;
 
 /// Blocks a read can touch, and so direct reads it can need.
 const RUNS_MAX: u32 = (READ_BYTES_MAX / crate::BLOCK_BYTES as usize + 1) as u32;
-/// Reads queued by `submit` before the device is told: fewer cost a call each, more leave the device idle meanwhile.
-const SUBMIT_BATCH: u32 = 8;
+/// Bytes queued by `submit` before the device is told: eight small reads share a call, and a large one, whose
+/// verification takes as long as a call or longer, never waits for the next.
+const SUBMIT_BATCH_BYTES: usize = 32 * 1024;
 /// Times a read is planned: once, and again when a slab was given up or a segment written under it.
 const ATTEMPTS_MAX: u8 = 3;
 
@@ -95,8 +96,8 @@ pub struct Reader {
     ready: Vec<u16>,
     /// The slot whose bytes are lent out.
     lent: Option<u16>,
-    /// Reads that `submit` queued and the device has not heard of.
-    queued: u32,
+    /// Bytes that `submit` queued and the device has not heard of.
+    queued_bytes: usize,
     read_bytes_max: usize,
     shape: QueueShape,
     /// The thread that the ring belongs to, once it was used.
@@ -120,7 +121,7 @@ impl Reader {
             free: (0..slots).rev().collect(),
             ready: Vec::with_capacity(usize::from(slots)),
             lent: None,
-            queued: 0,
+            queued_bytes: 0,
             read_bytes_max,
             shape,
             owner: None,
@@ -177,7 +178,7 @@ impl Reader {
             Request { tag, object: object.clone(), range: offset.min(end)..end, object_size, attempts: 0 };
         match self.start(request) {
             Some(_) => {
-                self.start_some();
+                self.start_some((end - offset.min(end)) as usize);
                 Submitted::Queued
             }
             None => {
@@ -188,9 +189,9 @@ impl Reader {
     }
 
     /// Hands queued reads to the device once they are worth a call.
-    fn start_some(&mut self) {
-        self.queued += 1;
-        if self.queued >= SUBMIT_BATCH {
+    fn start_some(&mut self, bytes: usize) {
+        self.queued_bytes += bytes;
+        if self.queued_bytes >= SUBMIT_BATCH_BYTES {
             self.wait(0);
         }
     }
@@ -306,7 +307,7 @@ impl Reader {
 
     /// Starts what is queued, waits for a completion, and handles all that are there.
     fn wait(&mut self, wait_min: usize) {
-        self.queued = 0;
+        self.queued_bytes = 0;
         if let Err(error) = self.queue.submit(wait_min) {
             // The ring itself is broken. Its operations cannot be reaped any more; their slots are lost to us, and
             // the memory stays with the ring.
