@@ -21,9 +21,9 @@ fn block(listing: ListingId, name: &str) -> Op {
     Op::Block { key: block_key(listing, &form), row }
 }
 
-fn publish(listing: ListingId) -> Op {
+fn publish(database: &Database, listing: ListingId) -> Op {
     let record = Record { listing, listed_at: WallMs(1), listed_deep_at: None, names: 1, hidden: 2 };
-    Op::Publish { directory: ROOT, root: ROOT, record }
+    Op::Publish { directory: ROOT, root: ROOT, record, pin: database.pin(listing) }
 }
 
 fn find(database: &Database, listing: ListingId, name: &str) -> Option<Number> {
@@ -42,7 +42,7 @@ async fn a_closed_database_keeps_its_rows_and_never_repeats_a_number() {
     let database = open(&directory);
     let (listing, number) =
         (database.take_stamp().await.expect("a stamp"), database.take_number().await.expect("a number"));
-    database.write(vec![block(listing, "a"), publish(listing)]).await.expect("written");
+    database.write(vec![block(listing, "a"), publish(&database, listing)]).await.expect("written");
     drop(database);
     let database = open(&directory);
     assert_eq!(listing_of_root(&database), Some(listing));
@@ -61,7 +61,7 @@ async fn a_copy_taken_at_any_time_opens_with_whole_listings() {
         let listing = database.take_stamp().await.expect("a stamp");
         let begin = Op::Begin { listing, root: ROOT };
         database.write(vec![begin, block(listing, "a")]).await.expect("written");
-        database.write(vec![block(listing, "b"), publish(listing)]).await.expect("written");
+        database.write(vec![block(listing, "b"), publish(&database, listing)]).await.expect("written");
         let number = database.take_number().await.expect("a number");
         if round % 8 == 7 {
             database.write_durably(Vec::new()).await.expect("written");
@@ -96,7 +96,7 @@ async fn damage_anywhere_never_panics_and_never_lies() {
     let directory = TempDir::new().expect("a temporary directory");
     let database = open(&directory);
     let listing = database.take_stamp().await.expect("a stamp");
-    database.write_durably(vec![block(listing, "a"), publish(listing)]).await.expect("written");
+    database.write_durably(vec![block(listing, "a"), publish(&database, listing)]).await.expect("written");
     drop(database);
     let sound = fs::read(directory.path().join("names.redb")).expect("it is a file");
     for page in 0..(sound.len() / 4096).min(64) {
@@ -131,9 +131,9 @@ async fn an_old_listing_stays_while_it_is_read_and_goes_then() {
     let database = Database::in_memory(1 << 30).expect("memory");
     let (old, new) =
         (database.take_stamp().await.expect("a stamp"), database.take_stamp().await.expect("a stamp"));
-    database.write(vec![block(old, "a"), publish(old)]).await.expect("written");
+    database.write(vec![block(old, "a"), publish(&database, old)]).await.expect("written");
     let pin = database.pin(old);
-    database.write(vec![block(new, "b"), publish(new)]).await.expect("written");
+    database.write(vec![block(new, "b"), publish(&database, new)]).await.expect("written");
     database.write(Vec::new()).await.expect("written");
     assert_eq!(find(&database, old, "a"), Some(Number(9)));
     drop(pin);
@@ -156,7 +156,7 @@ async fn a_listing_drops_older_overrides_and_keeps_newer_ones() {
     let ops =
         overrides.map(|(name, stamp)| Op::Override { directory: ROOT, name: name.into(), row: row(stamp) });
     database.write(ops.into()).await.expect("written");
-    database.write(vec![publish(ListingId(5))]).await.expect("written");
+    database.write(vec![publish(&database, ListingId(5))]).await.expect("written");
     let left = database.read(|tables| tables.overrides(ROOT, 10)).expect("a sound file");
     assert_eq!(left.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["new"]);
 }
@@ -164,7 +164,7 @@ async fn a_listing_drops_older_overrides_and_keeps_newer_ones() {
 #[tokio::test]
 async fn an_older_import_does_not_replace_a_newer_one() {
     let database = Database::in_memory(1 << 30).expect("memory");
-    database.write(vec![publish(ListingId(5)), publish(ListingId(4))]).await.expect("written");
+    database.write(vec![publish(&database, ListingId(5)), publish(&database, ListingId(4))]).await.expect("written");
     assert_eq!(listing_of_root(&database), Some(ListingId(5)));
 }
 
@@ -182,4 +182,21 @@ async fn memory_without_a_cache_directory_is_bounded() {
     }
     let refused = refused.expect("2 MB do not fit in 1 MiB");
     assert!(matches!(*refused, DatabaseError::OutOfMemory { limit_bytes } if limit_bytes == 1 << 20));
+}
+
+#[tokio::test]
+async fn blocks_of_a_listing_are_kept_until_it_is_published() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let database = open(&directory);
+    let listing = ListingId(7);
+    let import = database.pin(listing);
+    database.write(vec![Op::Begin { listing, root: ROOT }, block(listing, "a")]).await.expect("written");
+    let publish = publish(&database, listing);
+    drop(import);
+    // Each batch lets the writer remove garbage once.
+    for _ in 0..3 {
+        database.write(Vec::new()).await.expect("written");
+    }
+    database.write(vec![publish]).await.expect("written");
+    assert_eq!(find(&database, listing, "a"), Some(Number(9)));
 }

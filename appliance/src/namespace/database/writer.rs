@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::tables::{self, Bytes};
-use super::{Core, garbage, open};
+use super::{Core, Pin, garbage, open};
 use crate::namespace::entry::Number;
 use crate::namespace::error::DatabaseError;
 use crate::namespace::record::{ListingId, Override, Record};
@@ -32,8 +32,9 @@ pub(in crate::namespace) enum Op {
     Begin { listing: ListingId, root: Number },
     /// A block under its key.
     Block { key: Vec<u8>, row: Vec<u8> },
-    /// A listing is complete: it replaces the directory's listing and the older overrides, unless a newer one has.
-    Publish { directory: Number, root: Number, record: Record },
+    /// A listing is complete: it replaces the directory's listing and the older overrides, unless a newer one has. The
+    /// pin keeps its blocks, which are garbage until then.
+    Publish { directory: Number, root: Number, record: Record, pin: Pin },
     /// An answer about a name.
     Override { directory: Number, name: Box<str>, row: Override },
     /// A directory is gone, and all below it.
@@ -329,7 +330,7 @@ fn apply_row(tables: &mut WriteTables<'_>, op: Op) -> Result<(), Failure> {
         Op::Block { key, row } => {
             tables.blocks.insert(key.as_slice(), row.as_slice())?;
         }
-        Op::Publish { directory, root, record } => publish(tables, directory, root, record)?,
+        Op::Publish { directory, root, record, pin: _pin } => publish(tables, directory, root, record)?,
         Op::Override { directory, name, row } => {
             let key = tables::override_key(directory, &name);
             tables.overrides.insert(key.as_slice(), row.to_row().as_slice())?;

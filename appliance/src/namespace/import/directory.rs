@@ -247,7 +247,8 @@ impl Totals {
             names: self.names,
             hidden,
         };
-        let publish = Op::Publish { directory: place.number, root: shared.root(), record };
+        let pin = self.listing.clone();
+        let publish = Op::Publish { directory: place.number, root: shared.root(), record, pin };
         sink.push(last_block.into_iter().chain([publish]).collect()).await?;
         count_listing(shared);
         shared.misses.reset(place.number);

@@ -32,7 +32,7 @@ impl Misses {
         }
         let count = counts.entry(directory).or_default();
         *count = count.saturating_add(1);
-        *count >= IMPORT_AT && count.is_power_of_two() && count.trailing_zeros() % 2 == 0
+        *count >= IMPORT_AT && count.is_power_of_two() && count.trailing_zeros().is_multiple_of(2)
     }
 
     /// The directory was imported.
