@@ -26,10 +26,9 @@ impl Interrupts {
     }
 
     pub(super) fn raise(&self, unique: Unique) {
-        if let Some(raise) = self.waiting.lock().remove(&unique) {
-            if raise.send(()).is_err() {
-                tracing::trace!("interrupted in the moment of its answer");
-            }
+        let raise = self.waiting.lock().remove(&unique);
+        if raise.is_some_and(|raise| raise.send(()).is_err()) {
+            tracing::trace!("interrupted in the moment of its answer");
         }
     }
 
