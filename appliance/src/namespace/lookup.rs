@@ -95,9 +95,13 @@ pub(super) async fn find(
     } else {
         let key = (place.number, Box::from(name));
         let (asker, place, name) = (shared.clone(), place.clone(), Box::<str>::from(name));
-        shared.lookups.join(key, || async move { ask(&asker, &place, &name).await }.boxed()).await?
+        let question = async move {
+            let answer = ask(&asker, &place, &name).await;
+            misses::count(&asker, &place);
+            answer
+        };
+        shared.lookups.join(key, || question.boxed()).await?
     };
-    misses::count(shared, place);
     Ok(entry.map(|entry| (entry, shared.rules.valid_from_now())))
 }
 

@@ -164,7 +164,10 @@ async fn a_listing_drops_older_overrides_and_keeps_newer_ones() {
 #[tokio::test]
 async fn an_older_import_does_not_replace_a_newer_one() {
     let database = Database::in_memory(1 << 30).expect("memory");
-    database.write(vec![publish(&database, ListingId(5)), publish(&database, ListingId(4))]).await.expect("written");
+    database
+        .write(vec![publish(&database, ListingId(5)), publish(&database, ListingId(4))])
+        .await
+        .expect("written");
     assert_eq!(listing_of_root(&database), Some(ListingId(5)));
 }
 

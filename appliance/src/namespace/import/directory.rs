@@ -12,7 +12,7 @@ use crate::namespace::error::NamespaceError;
 use crate::namespace::listing::{Cursor, Overrides, pinned};
 use crate::namespace::names::Collisions;
 use crate::namespace::place::Place;
-use crate::namespace::record::{ListingId, Record};
+use crate::namespace::record::{ListingId, Record, WallMs};
 use crate::namespace::shared::Shared;
 use crate::namespace::types::RefreshReport;
 
@@ -253,7 +253,9 @@ impl Totals {
         count_listing(shared);
         shared.misses.reset(place.number);
         shared.doubts.take_older(place.number, import.started);
-        changed_names.extend(shared.negatives.take_older(place.number, import.started));
+        // Absences of the very same millisecond too: the listing knows as much.
+        let behind = WallMs(import.started.0.saturating_add(1));
+        changed_names.extend(shared.negatives.take_older(place.number, behind));
         let all_of = self.too_many_changes.then(|| (self.old.clone(), self.listing.clone()));
         if !changed_names.is_empty() || all_of.is_some() {
             sink.announce(Changes { directory: place.number, names: changed_names, all_of }).await?;
