@@ -7,6 +7,7 @@
 //! Because the seed holds the key, bytes that verify were written for this very block: a wrong extent, a stale slab or
 //! two keys with one fingerprint fail like a flipped bit does.
 
+use crc_fast::{CrcAlgorithm, Digest};
 use crc32c::crc32c_append;
 
 use crate::key::BlockSeed;
@@ -14,12 +15,27 @@ use crate::key::BlockSeed;
 /// Unit of partial reads.
 pub(crate) const PAGE_BYTES: usize = 4096;
 
+/// From this length on folding with wide carry-less multiplication (crc-fast, VPCLMULQDQ) beats the crc32 instruction:
+/// on a CPU with AVX-512 the user time of a 128 KiB read fell from 12 to 8 us (bench/slab, medians of two).
+const FOLD_BYTES_MIN: usize = 512;
+
+/// Continues a crc32c over more data.
+pub(crate) fn append(crc: u32, data: &[u8]) -> u32 {
+    if data.len() < FOLD_BYTES_MIN {
+        return crc32c_append(crc, data);
+    }
+    // The state is the sum before its final inversion.
+    let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(!crc));
+    digest.update(data);
+    digest.finalize() as u32
+}
+
 pub(crate) fn block_crc<'a>(seed: BlockSeed, parts: impl Iterator<Item = &'a [u8]>) -> u32 {
-    parts.fold(seed.0, crc32c_append)
+    parts.fold(seed.0, append)
 }
 
 pub(crate) fn page_crc(seed: BlockSeed, page: u32, data: &[u8]) -> u32 {
-    crc32c_append(crc32c_append(seed.0, &page.to_le_bytes()), data)
+    append(crc32c_append(seed.0, &page.to_le_bytes()), data)
 }
 
 #[cfg(test)]
@@ -46,5 +62,15 @@ mod tests {
         assert_eq!(block_crc(seed, [&b"hello"[..], b" world"].into_iter()), reference(&block));
         let page = [&name[..], &[7, 0, 0, 0], b"page"].concat();
         assert_eq!(page_crc(seed, 7, b"page"), reference(&page));
+    }
+
+    #[test]
+    fn both_ways_to_compute_agree_with_the_reference_at_every_length() {
+        let data: Vec<u8> = (0..5_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        for len in (0..600).chain([1_023, 1_024, 4_095, 4_096, 4_097, 5_000]) {
+            let head = len / 3;
+            let whole = append(append(0, &data[..head]), &data[head..len]);
+            assert_eq!(whole, reference(&data[..len]), "{len} bytes");
+        }
     }
 }

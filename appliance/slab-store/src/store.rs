@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use crate::checksum::{PAGE_BYTES, block_crc, page_crc};
+use crate::checksum::{PAGE_BYTES, append, block_crc, page_crc};
 use crate::error::{InsertError, OpenError};
 use crate::format::footer::QueueKind;
 use crate::geometry::LARGE_BLOCK_BYTES;
@@ -243,7 +243,7 @@ fn page_crcs(seed: BlockSeed, data: &[&[u8]]) -> [u32; BLOCK_PAGES] {
             let (head, rest) = part.split_at(part.len().min(PAGE_BYTES - filled));
             crcs[page] = match filled {
                 0 => page_crc(seed, page as u32, head),
-                _ => crc32c::crc32c_append(crcs[page], head),
+                _ => append(crcs[page], head),
             };
             part = rest;
             filled = (filled + head.len()) % PAGE_BYTES;

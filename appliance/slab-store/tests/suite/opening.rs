@@ -196,7 +196,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        run("umount", &[self.path().to_str().unwrap()]);
+        run("umount", &["--lazy", self.path().to_str().unwrap()]);
     }
 }
 
