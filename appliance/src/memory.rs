@@ -2,8 +2,8 @@
 //!
 //! One pool with a hard limit. Demand may use all of it, background work (read-ahead and warm-ups) only a share, so
 //! that a reader who waits never stands behind bytes that nobody has asked for yet. When the pool is short,
-//! read-ahead is not started, fetched data that was kept for later is let go ([`Budget::on_pressure`]), then
-//! requests wait.
+//! fetched data that was kept for later is let go ([`Budget::on_pressure`]), read-ahead is not started, then requests
+//! wait.
 //!
 //! The daemon's other memory (slab index, listings, inodes, request buffers) has fixed shares of `--memory`, cut out
 //! by [`Shares`].
@@ -18,6 +18,16 @@ const UNIT_BYTES: u64 = 4096;
 
 /// Percentage of the pool that background work may hold.
 const BACKGROUND_SHARE_PERCENT: u64 = 60;
+
+/// Percentage of the pool in which blocks are kept after their readers were served.
+pub const KEPT_SHARE_PERCENT: u64 = 40;
+
+/// The most of the pool that one reservation takes. What is kept may stay for ever, so what one asks for must fit beside
+/// it: otherwise all who wait would wait for ever.
+const WISH_PERCENT_MAX: u64 = 20;
+
+const _: () = assert!(KEPT_SHARE_PERCENT + WISH_PERCENT_MAX <= BACKGROUND_SHARE_PERCENT);
+const _: () = assert!(BACKGROUND_SHARE_PERCENT < 100);
 
 /// Who wants memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +61,7 @@ impl Shares {
     }
 }
 
-type Relief = Box<dyn Fn(u64) + Send + Sync>;
+type Relief = Box<dyn Fn(u64, Class) + Send + Sync>;
 
 /// The pool of fetched data.
 pub struct Budget {
@@ -83,34 +93,45 @@ impl Budget {
         })
     }
 
-    /// Sets what is called, with the bytes wanted, when a demand reservation has to wait. It should let go of data
-    /// that is kept for later. Must not call back into the budget. Set once.
-    pub fn on_pressure(&self, relief: impl Fn(u64) + Send + Sync + 'static) {
+    /// Sets what is called when memory is short, with the bytes wanted and the class whose limit is met. It should let go
+    /// of data of that class that is kept for later. Must not call back into the budget. Set once.
+    pub fn on_pressure(&self, relief: impl Fn(u64, Class) + Send + Sync + 'static) {
         let first = self.relief.set(Box::new(relief)).is_ok();
         debug_assert!(first, "the relief is set once, by the owner of the kept data");
     }
 
-    /// Reserves memory, waiting for it. Never more than half of the pool is taken at once: a larger wish is cut.
+    /// Reserves memory, waiting for it. Never more than a fifth of the pool is taken at once: a larger wish is cut.
     pub async fn reserve(&self, bytes: u64, class: Class) -> Reservation {
         let units = self.units_for(bytes);
+        self.relieve(units, class);
         let background = match class {
             Class::Demand => None,
             Class::Background => Some(acquire(&self.background, units).await),
         };
-        if self.all.available_permits() < units as usize
-            && let Some(relief) = self.relief.get()
-        {
-            relief(u64::from(units) * UNIT_BYTES);
-        }
+        self.relieve(units, Class::Demand);
         Reservation { all: acquire(&self.all, units).await, background }
     }
 
     /// Reserves memory for background work if it is free now.
     pub fn try_reserve_background(&self, bytes: u64) -> Option<Reservation> {
         let units = self.units_for(bytes);
+        self.relieve(units, Class::Background);
         let background = Arc::clone(&self.background).try_acquire_many_owned(units).ok()?;
         let all = Arc::clone(&self.all).try_acquire_many_owned(units).ok()?;
         Some(Reservation { all, background: Some(background) })
+    }
+
+    /// Asks for kept data back when the pool of a class is short.
+    fn relieve(&self, units: u32, class: Class) {
+        let pool = match class {
+            Class::Demand => &self.all,
+            Class::Background => &self.background,
+        };
+        if pool.available_permits() < units as usize
+            && let Some(relief) = self.relief.get()
+        {
+            relief(u64::from(units) * UNIT_BYTES, class);
+        }
     }
 
     /// Bytes in use.
@@ -124,12 +145,17 @@ impl Budget {
     }
 
     fn units_for(&self, bytes: u64) -> u32 {
-        let most = (self.units * BACKGROUND_SHARE_PERCENT / 200).max(1);
+        let most = (self.units * WISH_PERCENT_MAX / 100).max(1);
         u32::try_from(bytes.div_ceil(UNIT_BYTES).clamp(1, most)).unwrap_or(u32::MAX)
     }
 }
 
 impl Reservation {
+    /// Whether it is part of the background share.
+    pub fn is_background(&self) -> bool {
+        self.background.is_some()
+    }
+
     /// Cuts `bytes` off into a reservation of their own; less when this one holds less.
     pub fn split(&mut self, bytes: u64) -> Reservation {
         let units =
@@ -163,15 +189,15 @@ mod tests {
     #[tokio::test]
     async fn a_demand_that_must_wait_asks_for_relief_and_gets_it() {
         let budget = Budget::new(1 << 20);
-        let kept = Arc::new(parking_lot::Mutex::new(vec![
-            budget.reserve(300 << 10, Class::Demand).await,
-            budget.reserve(300 << 10, Class::Demand).await,
-            budget.reserve(300 << 10, Class::Demand).await,
-        ]));
+        let kept: Arc<parking_lot::Mutex<Vec<Reservation>>> = Arc::default();
+        for _ in 0..5 {
+            let reservation = budget.reserve(200 << 10, Class::Demand).await;
+            kept.lock().push(reservation);
+        }
         let held = Arc::clone(&kept);
-        budget.on_pressure(move |_| held.lock().clear());
-        let reservation = budget.reserve(300 << 10, Class::Demand).await;
-        assert_eq!(budget.used_bytes(), 300 << 10);
+        budget.on_pressure(move |_, _| held.lock().clear());
+        let reservation = budget.reserve(200 << 10, Class::Demand).await;
+        assert_eq!(budget.used_bytes(), 200 << 10);
         drop(reservation);
         assert_eq!(budget.used_bytes(), 0);
     }

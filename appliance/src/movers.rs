@@ -21,10 +21,13 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use slab_store::{BLOCK_BYTES, SlabStore};
 use ufs::ByteRange;
 
@@ -35,7 +38,7 @@ use inserts::Inserts;
 use slab_reads::SlabReads;
 use slots::Slots;
 
-use crate::memory::{Budget, Class, Reservation};
+use crate::memory::{Budget, Class, KEPT_SHARE_PERCENT, Reservation};
 use crate::object::Object;
 
 /// The most bytes that one request asks of a store.
@@ -50,9 +53,6 @@ const WARM_PARTS_MAX: usize = 8;
 /// How often a read looks for its blocks before it gives up. The first look may use the slabs; later ones do not, so
 /// that a block which is evicted or found damaged in between costs one more round at most.
 const LOOKS_MAX: u32 = 3;
-
-/// Share of the fetch pool in which blocks are kept after their readers were served.
-const KEPT_SHARE_PERCENT: u64 = 40;
 
 /// Moves blocks. Shared by all mounts of the daemon.
 pub struct Movers {
@@ -69,9 +69,13 @@ impl Movers {
     pub fn start(slabs: Option<SlabStore>, budget: Arc<Budget>) -> std::io::Result<Arc<Self>> {
         let flights = Arc::new(Flights::new(budget.limit_bytes() * KEPT_SHARE_PERCENT / 100));
         let kept = Arc::clone(&flights);
-        budget.on_pressure(move |bytes| kept.release(bytes));
+        budget.on_pressure(move |bytes, class| kept.release(bytes, class));
         let slab_reads = slabs.clone().map(SlabReads::start).transpose()?;
-        let inserts = Inserts::start(slabs.clone(), budget.limit_bytes() / u64::from(BLOCK_BYTES));
+        let inserts = Inserts::start(
+            slabs.clone(),
+            Arc::clone(&flights),
+            budget.limit_bytes() / u64::from(BLOCK_BYTES),
+        );
         Ok(Arc::new(Self { slabs, slab_reads, budget, flights, inserts, slots: Slots::default() }))
     }
 
@@ -83,7 +87,7 @@ impl Movers {
     /// A reader took the end of these blocks: they need not stay in memory when the slabs have them.
     pub fn consumed(&self, object: &Object, blocks: Range<u32>) {
         if self.slabs.is_some() {
-            self.flights.drop_written(object, blocks);
+            self.flights.drop_settled(object, blocks);
         }
     }
 
@@ -111,9 +115,9 @@ impl Movers {
     pub fn read_ahead(self: &Arc<Self>, object: &Arc<Object>, blocks: Range<u32>) -> bool {
         for run in self.missing_runs(object, blocks) {
             let bytes = object.bytes_of(&run).len();
-            let Some(reservation) = self.budget.try_reserve_background(bytes) else { return false };
+            let Some(mut memory) = self.budget.try_reserve_background(bytes) else { return false };
             let claim = self.flights.claim(object, run);
-            self.spawn_fetches(object, claim, Class::Background, Some(reservation));
+            self.spawn_fetches(object, claim, Class::Background, &mut memory);
         }
         true
     }
@@ -121,20 +125,21 @@ impl Movers {
     /// Fetches whatever the slabs lack of an object and returns when it has arrived. The number of bytes fetched.
     pub async fn ensure_cached(self: &Arc<Self>, object: &Arc<Object>) -> Result<u64, FetchError> {
         let mut fetched = 0;
-        let mut under_way = VecDeque::new();
+        let mut under_way = FuturesUnordered::new();
         for run in self.missing_runs(object, 0..object.block_count()) {
             let bytes = object.bytes_of(&run).len();
-            let reservation = self.budget.reserve(bytes, Class::Background).await;
+            let reserve = self.budget.reserve(bytes, Class::Background);
+            let mut memory = landing_meanwhile(reserve, &mut under_way).await?;
             fetched += bytes;
             let claim = self.flights.claim(object, run);
-            under_way.push_back(claim.flights().to_vec());
-            self.spawn_fetches(object, claim, Class::Background, Some(reservation));
+            under_way.push(land_all(claim.flights().to_vec()));
+            self.spawn_fetches(object, claim, Class::Background, &mut memory);
             if under_way.len() >= WARM_PARTS_MAX {
-                land_all(under_way.pop_front()).await?;
+                under_way.next().await.transpose()?;
             }
         }
-        while !under_way.is_empty() {
-            land_all(under_way.pop_front()).await?;
+        while let Some(landed) = under_way.next().await {
+            landed?;
         }
         Ok(fetched)
     }
@@ -149,6 +154,8 @@ impl Movers {
         self.inserts.drain().await;
     }
 
+    /// Memory for all that a read may need is reserved at once: readers that hold some and wait for more could wait for
+    /// each other.
     async fn look(
         self: &Arc<Self>,
         object: &Arc<Object>,
@@ -156,17 +163,18 @@ impl Movers {
         around: Range<u32>,
         use_slabs: bool,
     ) -> Result<Option<Vec<Block>>, FetchError> {
+        let mut memory = self.budget.reserve(object.bytes_of(&around).len(), Class::Demand).await;
         let mut flights: HashMap<u32, Arc<Flight>> = HashMap::with_capacity(wanted.len());
         for run in runs(around, |index| !(use_slabs && self.in_slabs(object, index))) {
             let claim = self.flights.claim(object, run.clone());
             flights.extend(run.zip(claim.flights().iter().cloned()));
-            self.spawn_fetches(object, claim, Class::Demand, None);
+            self.spawn_fetches(object, claim, Class::Demand, &mut memory);
         }
         let mut blocks = Vec::with_capacity(wanted.len());
         for index in wanted {
             let block = match flights.get(&index) {
                 Some(flight) => Some(flight.wait().await?),
-                None => self.read_slab(object, index).await,
+                None => self.read_slab(object, index, &mut memory).await,
             };
             let Some(block) = block else { return Ok(None) };
             blocks.push(block);
@@ -174,11 +182,10 @@ impl Movers {
         Ok(Some(blocks))
     }
 
-    async fn read_slab(&self, object: &Arc<Object>, index: u32) -> Option<Block> {
-        let bytes = object.bytes_of(&(index..index + 1)).len();
-        let reservation = self.budget.reserve(bytes, Class::Demand).await;
+    async fn read_slab(&self, object: &Arc<Object>, index: u32, memory: &mut Reservation) -> Option<Block> {
+        let memory = memory.split(object.bytes_of(&(index..index + 1)).len());
         let data = self.slab_reads.as_ref()?.read(Arc::clone(object), index).await?;
-        Some(Block::new(vec![data], reservation))
+        Some(Block::new(vec![data], memory))
     }
 
     fn in_slabs(&self, object: &Object, index: u32) -> bool {
@@ -198,11 +205,11 @@ impl Movers {
         object: &Arc<Object>,
         claim: Claim,
         class: Class,
-        mut reservation: Option<Reservation>,
+        memory: &mut Reservation,
     ) {
         for part in claim.into_parts(PART_BLOCKS) {
             let bytes = object.bytes_of(&part.blocks()).len();
-            let share = reservation.as_mut().map(|whole| whole.split(bytes));
+            let share = memory.split(bytes);
             let movers = Arc::clone(self);
             let object = Arc::clone(object);
             tokio::spawn(async move { movers.fetch(&object, part, class, share).await });
@@ -210,8 +217,23 @@ impl Movers {
     }
 }
 
-async fn land_all(flights: Option<Vec<Arc<Flight>>>) -> Result<(), FetchError> {
-    for flight in flights.into_iter().flatten() {
+/// Waits for memory. What lands meanwhile is let go of at once: blocks that were held here would be the very memory
+/// that is waited for.
+async fn landing_meanwhile(
+    reserve: impl Future<Output = Reservation>,
+    under_way: &mut FuturesUnordered<impl Future<Output = Result<(), FetchError>>>,
+) -> Result<Reservation, FetchError> {
+    let mut reserve = pin!(reserve);
+    loop {
+        tokio::select! {
+            reservation = &mut reserve => return Ok(reservation),
+            Some(landed) = under_way.next() => landed?,
+        }
+    }
+}
+
+async fn land_all(flights: Vec<Arc<Flight>>) -> Result<(), FetchError> {
+    for flight in flights {
         flight.wait().await?;
     }
     Ok(())

@@ -127,7 +127,8 @@ impl ReadPath {
             self.reply_blocks(object, range, &blocks, reply);
             return None;
         }
-        match reader?.read(&object.cache_key, range.start, range.len() as usize, object.size_bytes) {
+        let Some(reader) = reader else { return Some(reply) };
+        match reader.read(&object.cache_key, range.start, range.len() as usize, object.size_bytes) {
             ReadOutcome::Hit(bytes) => {
                 self.counters.served_from_slabs(range.len());
                 reply.bytes(bytes);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::memory::Reservation;
+use crate::memory::{Class, Reservation};
 
 /// The bytes of one block. Cheap to clone; the memory is given back when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -15,14 +15,14 @@ pub struct Block(Arc<Data>);
 struct Data {
     pieces: Vec<Bytes>,
     len: usize,
-    _memory: Reservation,
+    memory: Reservation,
 }
 
 impl Block {
     /// A block of the pieces in which its bytes arrived.
     pub fn new(pieces: Vec<Bytes>, memory: Reservation) -> Self {
         let len = pieces.iter().map(Bytes::len).sum();
-        Self(Arc::new(Data { pieces, len, _memory: memory }))
+        Self(Arc::new(Data { pieces, len, memory }))
     }
 
     /// Length in bytes.
@@ -33,6 +33,12 @@ impl Block {
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.0.len == 0
+    }
+
+    /// Bytes that it takes from the share of a class.
+    pub fn reserved_bytes(&self, class: Class) -> u64 {
+        let counts = class == Class::Demand || self.0.memory.is_background();
+        if counts { self.0.len as u64 } else { 0 }
     }
 
     /// Its pieces, in order.
@@ -57,7 +63,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Budget, Class};
+    use crate::memory::Budget;
 
     #[tokio::test]
     async fn slices_cross_pieces() {

@@ -37,19 +37,14 @@ impl FetchError {
 }
 
 impl Movers {
-    /// Fetches a run of blocks with one request and lands each as it is complete.
+    /// Fetches a run of blocks with one request and lands each as it is complete. `memory` pays for the run.
     pub(super) async fn fetch(
         &self,
         object: &Arc<Object>,
         mut run: OwnedRun,
         class: Class,
-        reservation: Option<Reservation>,
+        memory: Reservation,
     ) {
-        let bytes = object.bytes_of(&run.blocks()).len();
-        let memory = match reservation {
-            Some(memory) => memory,
-            None => self.budget.reserve(bytes, class).await,
-        };
         let _slot = self.slots.take(class).await;
         let counters = &object.store.counters;
         counters.read_started();

@@ -1,11 +1,14 @@
 //! The blocks that are on their way or in memory: one entry each, whoever wants it.
 //!
 //! ```text
-//!            claim (first)            fetched                      written to a slab and consumed,
-//!   absent ---------------> pending ----------> kept in memory ---- or the oldest when room is wanted ----> absent
+//!            claim (first)            fetched                      settled and consumed, or
+//!   absent ---------------> pending ----------> kept in memory ---- settled and room is wanted -----------> absent
 //!                              |
 //!                              '-- failed: everyone who waits gets the error, the entry goes at once
 //! ```
+//!
+//! A block is settled when the slab writer is done with it. Until then the writer's queue holds its memory, so taking it
+//! out of the table would free nothing, and whoever wants it next would fetch it again.
 //!
 //! A failure is never kept: the next reader asks the store again.
 //!
@@ -13,16 +16,22 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{Block, FetchError};
+use crate::memory::Class;
 use crate::object::{BlockId, Object};
 
 const SHARDS: usize = 16;
+
+/// Bits of [`Flight::leaving`]: whoever sets the second one takes the block out of the table. `UNWANTED` is set, and
+/// blocks of which both are not set are removed, under the lock of the block's shard.
+const SETTLED: u8 = 1;
+const UNWANTED: u8 = 2;
 
 /// Stale places that the order may hold beyond its live ones before it is swept.
 const STALE_MAX: usize = 1024;
@@ -42,7 +51,7 @@ pub(super) struct Flights {
 pub(super) struct Flight {
     result: OnceLock<Result<Block, FetchError>>,
     done: Notify,
-    written: AtomicBool,
+    leaving: AtomicU8,
 }
 
 impl Flight {
@@ -55,11 +64,6 @@ impl Flight {
             }
             done.await;
         }
-    }
-
-    /// The slabs have the block.
-    pub(super) fn set_written(&self) {
-        self.written.store(true, Ordering::Release);
     }
 
     fn block(&self) -> Option<&Block> {
@@ -125,20 +129,56 @@ impl Flights {
         claim
     }
 
-    /// Lets go of kept blocks that the slabs have.
-    pub(super) fn drop_written(&self, object: &Object, blocks: Range<u32>) {
-        for index in blocks {
-            self.remove_if(&object.block_id(index), |flight| flight.written.load(Ordering::Acquire));
+    /// The slab writer is done with a block: the slabs have it, or will not have it.
+    pub(super) fn settle(&self, object: &Object, index: u32, flight: &Arc<Flight>) {
+        if flight.leaving.fetch_or(SETTLED, Ordering::AcqRel) == UNWANTED {
+            let id = object.block_id(index);
+            let mut shard = self.shard(&id).lock();
+            if shard.get(&id).is_some_and(|kept| Arc::ptr_eq(kept, flight)) {
+                shard.remove(&id);
+            }
         }
     }
 
-    /// Lets go of the oldest kept blocks, about `bytes` of them.
-    pub(super) fn release(&self, bytes: u64) {
+    /// Lets go of kept blocks that are settled.
+    pub(super) fn drop_settled(&self, object: &Object, blocks: Range<u32>) {
+        for index in blocks {
+            let id = object.block_id(index);
+            let mut shard = self.shard(&id).lock();
+            if shard.get(&id).is_some_and(|flight| flight.leaving.load(Ordering::Acquire) == SETTLED) {
+                let removed = shard.remove(&id);
+                drop(shard);
+                removed.iter().for_each(|flight| self.uncount(flight));
+            }
+        }
+    }
+
+    /// Lets go of the oldest kept blocks until about `bytes` of a class's share are free; those that are not settled go
+    /// as soon as they are.
+    pub(super) fn release(&self, bytes: u64, class: Class) {
         let mut freed = 0;
         while freed < bytes {
             let Some(id) = self.order.lock().pop_front() else { return };
-            freed += self.remove_if(&id, |flight| flight.block().is_some());
+            let flight = self.let_go(&id);
+            freed += flight.as_deref().and_then(Flight::block).map_or(0, |block| block.reserved_bytes(class));
         }
+    }
+
+    /// Takes a kept block out of the table, or marks it to go when it is settled. `None` when it is not kept (any more).
+    fn let_go(&self, id: &BlockId) -> Option<Arc<Flight>> {
+        let mut shard = self.shard(id).lock();
+        let flight = Arc::clone(shard.get(id)?);
+        flight.block()?;
+        let before = flight.leaving.fetch_or(UNWANTED, Ordering::AcqRel);
+        if before & SETTLED != 0 {
+            shard.remove(id);
+        }
+        drop(shard);
+        if before & UNWANTED != 0 {
+            return None;
+        }
+        self.uncount(&flight);
+        Some(flight)
     }
 
     /// Bytes of blocks that are in memory.
@@ -147,19 +187,12 @@ impl Flights {
         self.kept_bytes.load(Ordering::Relaxed)
     }
 
-    fn remove_if(&self, id: &BlockId, condition: impl Fn(&Flight) -> bool) -> u64 {
-        let mut shard = self.shard(id).lock();
-        if !shard.get(id).is_some_and(|flight| condition(flight)) {
-            return 0;
-        }
-        let removed = shard.remove(id);
-        drop(shard);
-        let bytes = removed.as_deref().and_then(Flight::block).map_or(0, |block| block.len() as u64);
-        if bytes > 0 {
-            self.kept_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    /// Takes a block off the accounts of what is kept, once: when it leaves, or when it is told to.
+    fn uncount(&self, flight: &Flight) {
+        if let Some(block) = flight.block() {
+            self.kept_bytes.fetch_sub(block.len() as u64, Ordering::Relaxed);
             self.kept_count.fetch_sub(1, Ordering::Relaxed);
         }
-        bytes
     }
 
     fn keep(&self, id: BlockId, bytes: u64) {
@@ -172,7 +205,7 @@ impl Flights {
                 order.retain(|id| self.shard(id).lock().contains_key(id));
             }
         }
-        self.release(kept.saturating_sub(self.kept_limit_bytes));
+        self.release(kept.saturating_sub(self.kept_limit_bytes), Class::Demand);
     }
 }
 

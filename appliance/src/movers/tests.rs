@@ -1,6 +1,7 @@
 //! The movers over a store whose answers the test holds back.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -193,4 +194,35 @@ fn runs_are_maximal() {
 #[test]
 fn parts_end_at_multiples() {
     assert_eq!(in_parts(30..70).collect::<Vec<_>>(), [30..32, 32..64, 64..70]);
+}
+
+#[tokio::test]
+async fn warm_ups_larger_than_the_budget_do_not_wait_for_each_other() {
+    let fixture = Fixture::new(64 << 20, usize::MAX >> 4);
+    let others: Vec<_> = (0..8)
+        .map(|number| {
+            let key = Key::new(format!("object {number}")).expect("a key");
+            let object = &fixture.object;
+            let object = Object::new(Arc::clone(&object.store), key, object.version.clone(), 64 << 20);
+            Arc::new(object.expect("a short key"))
+        })
+        .collect();
+    let warm =
+        futures::future::try_join_all(others.iter().map(|object| fixture.movers.ensure_cached(object)));
+    let fetched =
+        tokio::time::timeout(Duration::from_secs(60), warm).await.expect("no deadlock").expect("reads");
+    assert_eq!(fetched, [64 << 20; 8]);
+}
+
+#[tokio::test]
+async fn a_block_stays_in_memory_while_it_is_on_its_way_to_the_slabs() {
+    let fixture = Fixture::new(100_000, 0);
+    let claim = fixture.movers.flights.claim(&fixture.object, 0..1);
+    let mut part = claim.into_parts(PART_BLOCKS).next().expect("a run to fetch");
+    let memory = fixture.movers.budget.reserve(1000, Class::Demand).await;
+    let flight = part.land(Block::new(vec![Bytes::from_static(b"x")], memory)).expect("a flight");
+    fixture.movers.flights.release(u64::MAX, Class::Demand);
+    assert!(fixture.movers.flights.has(&fixture.object, 0));
+    fixture.movers.flights.settle(&fixture.object, 0, &flight);
+    assert!(!fixture.movers.flights.has(&fixture.object, 0));
 }
