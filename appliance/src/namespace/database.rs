@@ -62,6 +62,8 @@ struct Core {
     tables: RwLock<Option<(u64, Arc<Tables>)>>,
     pins: Pins,
     damaged: AtomicBool,
+    /// Rises when a failed database is replaced by an empty one.
+    epoch: AtomicU64,
     /// There may be something to remove.
     has_garbage: AtomicBool,
     /// Wakes the writer when there may be something to remove or to repair.
@@ -91,6 +93,7 @@ impl Database {
             tables: RwLock::new(None),
             pins: Pins::default(),
             damaged: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
             has_garbage: AtomicBool::new(true),
             work: Notify::new(),
             memory,

@@ -80,6 +80,9 @@ pub(super) async fn snapshot(shared: &Arc<Shared>, place: &Place) -> Result<DirS
 /// A snapshot of what is listed, however old.
 pub(super) fn as_listed(shared: &Arc<Shared>, place: &Place) -> Result<DirSnapshot, NamespaceError> {
     let known = pinned(&shared.database, place.number)?;
+    if known.is_none() && place.origin.is_some() {
+        return Err(DatabaseError::Replaced { path: place.path.to_string() }.into());
+    }
     let listing = known.map(|(_, pin)| Listing::new(shared, place, pin)).transpose()?;
     Ok(DirSnapshot::new(shared, place, listing, shared.rules.valid_from_now()))
 }

@@ -88,6 +88,12 @@ pub enum DatabaseError {
         /// Which row and what is wrong with it.
         what: &'static str,
     },
+    /// The database failed and was replaced while a directory was listed.
+    #[error("the database of listings failed while {path:?} was listed; try again")]
+    Replaced {
+        /// The directory.
+        path: String,
+    },
     /// redb panicked, as it may on a damaged file.
     #[error("the database of listings is damaged: reading it panicked")]
     Panicked,

@@ -28,6 +28,7 @@ use super::types::RefreshReport;
 use lane::{Lane, Reached};
 use pages::Pages;
 use ranges::KeyRange;
+use sink::Telling;
 
 /// Ranges of one import that are listed at a time. An S3 store answers a page of 1,000 keys in 50 to 100 ms, so eight give
 /// some 100,000 keys a second; each holds two pages, about 0.5 MB.
@@ -120,7 +121,7 @@ async fn whole(
     first: ListPage,
 ) -> Result<RefreshReport, NamespaceError> {
     let stamp = shared.database.take_stamp().await?;
-    let mut lane = Lane::new(shared, place, import, stamp, KeyRange::ALL).await?;
+    let mut lane = Lane::new(shared, place, import, stamp, KeyRange::ALL, Telling::Awaited).await?;
     let mut page = Some(first);
     while let Some(current) = page {
         lane.page(&current.entries).await?;
@@ -168,7 +169,7 @@ async fn lane(
     let Some(origin) = &place.origin else { return Err(NamespaceError::Interrupted) };
     let ufs = shared.store(origin.store).ufs.clone();
     let mut pages = Pages::new(ufs, origin, ListDepth::Recursive)?.after(range.start_key(origin));
-    let mut lane = Lane::new(&shared, &place, import, stamp, range).await?;
+    let mut lane = Lane::new(&shared, &place, import, stamp, range, Telling::Awaited).await?;
     while let Some(page) = pages.next().await? {
         if lane.page(&page.entries).await? == Reached::EndOfRange {
             break;
@@ -186,7 +187,7 @@ pub(super) async fn keep_page(
     stamp: ListingId,
 ) -> Result<(), NamespaceError> {
     let import = Import { started, scope: Scope { deep: false, thorough: false } };
-    let mut lane = Lane::new(shared, place, import, stamp, KeyRange::ALL).await?;
+    let mut lane = Lane::new(shared, place, import, stamp, KeyRange::ALL, Telling::Spawned).await?;
     lane.page(&entries).await?;
     lane.finish().await?.publish(shared).await?;
     Ok(())

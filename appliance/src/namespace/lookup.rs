@@ -174,8 +174,9 @@ async fn settle(
         known.as_ref().is_some_and(|known| shared.rules.valid_for(place.number, known.since).is_some());
     let before = known.and_then(|known| known.entry);
     let page = match &answer {
-        Answer::Directory(page) => page.clone(),
-        Answer::Nothing | Answer::File(_) => None,
+        // A strict mount lists a directory whenever it is opened.
+        Answer::Directory(page) if !shared.rules.is_strict() => page.clone(),
+        Answer::Directory(_) | Answer::Nothing | Answer::File(_) => None,
     };
     let now = match answer.into_entry(name, shared.rules.clock.now().into()) {
         None => None,

@@ -80,6 +80,7 @@ fn is_discardable(error: &DatabaseError) -> bool {
         }
         DatabaseError::Redb(_) => true,
         DatabaseError::File { .. }
+        | DatabaseError::Replaced { .. }
         | DatabaseError::OutOfMemory { .. }
         | DatabaseError::Closed
         | DatabaseError::Thread(_) => false,

@@ -25,22 +25,33 @@ impl Pins {
 pub(in crate::namespace) struct Pin {
     core: Arc<Core>,
     listing: ListingId,
+    epoch: u64,
 }
 
 impl Pin {
     pub(super) fn new(core: Arc<Core>, listing: ListingId) -> Self {
+        let epoch = core.epoch.load(Ordering::Acquire);
+        Self::of_epoch(core, listing, epoch)
+    }
+
+    fn of_epoch(core: Arc<Core>, listing: ListingId, epoch: u64) -> Self {
         *core.pins.counts.lock().entry(listing).or_default() += 1;
-        Self { core, listing }
+        Self { core, listing, epoch }
     }
 
     pub(in crate::namespace) fn listing(&self) -> ListingId {
         self.listing
     }
+
+    /// Which database the pin was made in, if one was replaced.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
 }
 
 impl Clone for Pin {
     fn clone(&self) -> Self {
-        Self::new(self.core.clone(), self.listing)
+        Self::of_epoch(self.core.clone(), self.listing, self.epoch)
     }
 }
 

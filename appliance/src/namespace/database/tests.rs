@@ -203,3 +203,21 @@ async fn blocks_of_a_listing_are_kept_until_it_is_published() {
     database.write(vec![publish]).await.expect("written");
     assert_eq!(find(&database, listing, "a"), Some(Number(9)));
 }
+
+#[tokio::test]
+async fn a_listing_begun_before_a_failure_is_not_published_after_it() {
+    let database = Database::in_memory(1 << 30).expect("memory");
+    let listing = database.take_stamp().await.expect("a stamp");
+    let pin = database.pin(listing);
+    database.write(vec![block(listing, "a")]).await.expect("written");
+    database.core.report_damage(&DatabaseError::Panicked);
+    // The writer replaces the database on its next round, at the latest after this.
+    database.write(Vec::new()).await.expect("written");
+    database.write(Vec::new()).await.expect("written");
+    let record = Record { listing, listed_at: WallMs(1), listed_deep_at: None, names: 1, hidden: 0 };
+    database.write(vec![Op::Publish { directory: ROOT, root: ROOT, record, pin }]).await.expect("written");
+    assert_eq!(listing_of_root(&database), None);
+    assert_eq!(find(&database, listing, "a"), None);
+    database.write(vec![block(listing, "b")]).await.expect("it goes on in memory");
+    assert_eq!(find(&database, listing, "b"), Some(Number(9)));
+}

@@ -33,7 +33,7 @@ pub(in crate::namespace) enum Op {
     /// A block under its key.
     Block { key: Vec<u8>, row: Vec<u8> },
     /// A listing is complete: it replaces the directory's listing and the older overrides, unless a newer one has. The
-    /// pin keeps its blocks, which are garbage until then.
+    /// pin keeps its blocks, which are garbage until then, and tells whether they went to a database that failed since.
     Publish { directory: Number, root: Number, record: Record, pin: Pin },
     /// An answer about a name.
     Override { directory: Number, name: Box<str>, row: Override },
@@ -145,8 +145,10 @@ impl Writer {
             self.core.has_garbage.store(true, Ordering::Relaxed);
         }
         let ops = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.ops)).collect::<Vec<_>>();
-        let outcome =
-            self.commit(durable, bytes, |tables| ops.into_iter().try_for_each(|op| apply(tables, op)));
+        let epoch = self.core.epoch.load(Ordering::Acquire);
+        let apply_all =
+            |tables: &mut WriteTables<'_>| ops.into_iter().try_for_each(|op| apply(tables, op, epoch));
+        let outcome = self.commit(durable, bytes, apply_all);
         let outcome = outcome.map_err(Arc::new);
         for done in group.into_iter().filter_map(|batch| batch.done) {
             // Whoever waited may be gone.
@@ -231,6 +233,7 @@ impl Writer {
             Err(error) => tracing::error!(%error, "no database of listings; every directory is listed again"),
         }
         (self.dirty, self.dirty_bytes) = (None, 0);
+        self.core.epoch.fetch_add(1, Ordering::AcqRel);
         self.core.committed();
         self.core.damaged.store(false, Ordering::Relaxed);
     }
@@ -303,8 +306,8 @@ fn write_if(
     Ok(changed)
 }
 
-fn apply(tables: &mut WriteTables<'_>, op: Op) -> Result<(), DatabaseError> {
-    apply_row(tables, op).map_err(|error| match error {
+fn apply(tables: &mut WriteTables<'_>, op: Op, epoch: u64) -> Result<(), DatabaseError> {
+    apply_row(tables, op, epoch).map_err(|error| match error {
         Failure::Redb(error) => DatabaseError::Redb(error),
         Failure::Row(error) => error,
     })
@@ -322,7 +325,7 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     }
 }
 
-fn apply_row(tables: &mut WriteTables<'_>, op: Op) -> Result<(), Failure> {
+fn apply_row(tables: &mut WriteTables<'_>, op: Op, now: u64) -> Result<(), Failure> {
     match op {
         Op::Begin { listing, root } => {
             tables.garbage.insert(garbage::listing_key(listing).as_slice(), root.0)?;
@@ -330,7 +333,11 @@ fn apply_row(tables: &mut WriteTables<'_>, op: Op) -> Result<(), Failure> {
         Op::Block { key, row } => {
             tables.blocks.insert(key.as_slice(), row.as_slice())?;
         }
-        Op::Publish { directory, root, record, pin: _pin } => publish(tables, directory, root, record)?,
+        Op::Publish { directory, root, record, pin } if pin.epoch() == now => {
+            publish(tables, directory, root, record)?;
+        }
+        // Whoever waits for the listing does not find it, and says so.
+        Op::Publish { .. } => {}
         Op::Override { directory, name, row } => {
             let key = tables::override_key(directory, &name);
             tables.overrides.insert(key.as_slice(), row.to_row().as_slice())?;

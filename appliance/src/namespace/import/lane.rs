@@ -6,7 +6,7 @@ use ufs::{Entry as StoreEntry, Key, Meta};
 
 use super::directory::{DirectoryBuilder, Totals};
 use super::ranges::KeyRange;
-use super::sink::Sink;
+use super::sink::{Sink, Telling};
 use super::{Import, NamespaceError, Place, RefreshReport, Shared};
 use crate::namespace::entry::{Entry, Number, Timestamp};
 use crate::namespace::names::can_be_shown;
@@ -63,6 +63,7 @@ impl Lane {
         import: Import,
         stamp: ListingId,
         range: KeyRange,
+        telling: Telling,
     ) -> Result<Self, NamespaceError> {
         let base = DirectoryBuilder::new(shared, place.clone(), import, stamp, &range)?;
         let mut lane = Self {
@@ -74,7 +75,7 @@ impl Lane {
             stack_key: String::new(),
             hidden_prefix: None,
             previous: None,
-            sink: Sink::new(shared),
+            sink: Sink::new(shared, telling),
             report: RefreshReport::default(),
             now: shared.rules.clock.now().into(),
             range,

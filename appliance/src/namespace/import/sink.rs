@@ -23,6 +23,17 @@ pub(super) struct Sink {
     numbers: Range<u64>,
     waiting: Vec<Changes>,
     waiting_names: usize,
+    telling: Telling,
+}
+
+/// Who waits for room in the queue of events to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// The import.
+    Awaited,
+    /// Nobody: a lookup must not, since the kernel may hold the lock that the event at the head of the queue waits for
+    /// until that very lookup is answered.
+    Spawned,
 }
 
 /// What changed in a directory.
@@ -34,9 +45,17 @@ pub(super) struct Changes {
 }
 
 impl Sink {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, telling: Telling) -> Self {
         let shared = shared.clone();
-        Self { shared, ops: Vec::new(), bytes: 0, numbers: 0..0, waiting: Vec::new(), waiting_names: 0 }
+        Self {
+            shared,
+            ops: Vec::new(),
+            bytes: 0,
+            numbers: 0..0,
+            waiting: Vec::new(),
+            waiting_names: 0,
+            telling,
+        }
     }
 
     pub(super) async fn number(&mut self) -> Result<Number, NamespaceError> {
@@ -74,11 +93,28 @@ impl Sink {
         self.bytes = 0;
         self.shared.database.write(std::mem::take(&mut self.ops)).await?;
         self.waiting_names = 0;
-        for changes in std::mem::take(&mut self.waiting) {
-            tell(&self.shared, changes).await?;
+        let waiting = std::mem::take(&mut self.waiting);
+        match self.telling {
+            Telling::Awaited => tell_all(&self.shared, waiting).await,
+            Telling::Spawned if waiting.is_empty() => Ok(()),
+            Telling::Spawned => {
+                let shared = self.shared.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = tell_all(&shared, waiting).await {
+                        tracing::warn!(%error, "the kernel was not told of all changes");
+                    }
+                });
+                Ok(())
+            }
         }
-        Ok(())
     }
+}
+
+async fn tell_all(shared: &Arc<Shared>, all: Vec<Changes>) -> Result<(), NamespaceError> {
+    for changes in all {
+        tell(shared, changes).await?;
+    }
+    Ok(())
 }
 
 /// The kernel knows nothing of directories that it does not reference.
