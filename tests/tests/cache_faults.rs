@@ -10,7 +10,7 @@ use forebay_tests::{
     missing_program, read_whole, require, synthetic_bytes,
 };
 
-const LARGE_BYTES: u64 = 96 * MIB;
+const LARGE_BYTES: u64 = 56 * MIB;
 const SEED: u64 = 71;
 /// Close enough that no block of the large object is spared.
 const FLIP_STEP_BYTES: u64 = 32 * 1024;
