@@ -7,9 +7,13 @@ use super::args::{LogArgs, LogFormat};
 use super::error::CliError;
 use super::syslog::Syslog;
 
+/// The AWS SDK tells every credential source that it tried and missed; the one line of our own error has the cause.
+const DAEMON_LEVELS: &str = "info,aws_config=error";
+const COMMAND_LEVELS: &str = "warn,aws_config=error";
+
 /// Starts logging. `RUST_LOG` holds where no level was given; the default is quieter for commands that print.
 pub(super) fn start(args: &LogArgs, is_daemon: bool, in_background: bool) -> Result<(), CliError> {
-    let fallback = if is_daemon { "info" } else { "warn" };
+    let fallback = if is_daemon { DAEMON_LEVELS } else { COMMAND_LEVELS };
     let directives =
         args.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()));
     let filter = EnvFilter::builder()
