@@ -47,7 +47,10 @@ async fn listing(branch: &Branch) -> Finding {
             format!("answers; a small listing takes {}", DurationText(taken)),
             "use a store that is near, or consistency = \"immutable\"",
         ),
-        Ok(Err(error)) => Finding::fail(check, error.to_string(), "check url, endpoint and credentials"),
+        Ok(Err(error)) => {
+            let (text, url) = (error.to_string(), format!("{}: ", branch.location));
+            Finding::fail(check, text.trim_start_matches(&url), "check url, endpoint and credentials")
+        }
         Err(_) => {
             Finding::fail(check, format!("no answer within {STORE_TIME_MAX:?}"), "check endpoint and network")
         }
