@@ -34,7 +34,7 @@ test:
 test-long:
 	.ci/setup build test long
 	cargo build --locked --workspace --bins --tests
-	CEPH_STORE=bluestore tests/support/with-ceph.sh .ci/test
+	CEPH_STORE=bluestore tests/support/with-ceph.sh .ci/test --workspace --run-ignored all
 	tests/support/with-seaweedfs.sh .ci/test --package ufs --package forebay-tests
 
 check:
@@ -42,7 +42,7 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- $(DENY_WARNINGS)
 	cargo deny --log-level error check bans licenses sources
-	RUSTDOCFLAGS="$(DENY_WARNINGS)" cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS="$(DENY_WARNINGS) -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --locked --quiet
 	cargo test --locked --quiet --workspace --test dependency_arrows
 
 bench-quick: build

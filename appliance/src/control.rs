@@ -4,9 +4,9 @@
 //!
 //! | Request | Answer |
 //! |---|---|
-//! | `GET /v1/status` | [`Status`](crate::status::Status) |
-//! | `POST /v1/warm` with [`Request`](crate::warm::Request) | [`JobId`](crate::warm::JobId) |
-//! | `GET /v1/warm/{id}` | [`Progress`](crate::warm::Progress) |
+//! | `GET /v1/status` | [`crate::status::Status`] |
+//! | `POST /v1/warm` with [`crate::warm::Request`] | [`crate::warm::JobId`] |
+//! | `GET /v1/warm/{id}` | [`crate::warm::Progress`] |
 //! | `POST /v1/sync` with [`api::PathRequest`] | [`api::SyncReport`] |
 //! | `POST /v1/unmount` with [`api::PathRequest`] | `null` |
 //!

@@ -2,7 +2,7 @@
 //!
 //! Parts: [`Setup`] describes a daemon (mounts, cache, settings) and owns its directories; [`Daemon`] is the running
 //! `forebay` process, whose end leaves nothing behind; [`S3`] is an S3 server in this process, [`SharedStore`] any store
-//! that a whole tree can be put into; [`Tree`] is a generated dataset with its expected bytes; [`run`] runs a program
+//! that a whole tree can be put into; [`Tree`] is a generated dataset with its expected bytes; [`mod@run`] runs a program
 //! with a deadline, so that a mount that hangs fails a test instead of stopping it.
 //!
 //! Flow: a test puts objects into a store, starts a daemon, reads through the mount with ordinary system calls, and

@@ -93,7 +93,7 @@ pub(super) struct MountArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct StoreArgs {
-    /// Where an S3 store answers: http://HOST[:PORT] or https://HOST[:PORT] [default: AWS]
+    /// Where an S3 store answers: http://HOST:PORT or https://HOST [default: AWS]
     #[arg(long, value_name = "URL")]
     pub(super) endpoint: Option<String>,
     /// Region that requests are signed for [default: AWS_REGION, the profile's, us-east-1]
