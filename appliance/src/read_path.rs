@@ -100,12 +100,9 @@ impl ReadPath {
         if range.is_empty() {
             return reply.bytes(&[]);
         }
-        match self.read_local(reader, object, range, reply) {
-            None => self.read_ahead(file, range),
-            Some(reply) => {
-                self.read_remote(file, unique, range, reply);
-                self.read_ahead(file, range);
-            }
+        let fetch = self.read_ahead(file, range);
+        if let Some(reply) = self.read_local(reader, object, range, reply) {
+            self.read_remote(file, unique, range, fetch, reply);
         }
     }
 
@@ -143,13 +140,13 @@ impl ReadPath {
         file: &Arc<OpenFile>,
         unique: Unique,
         range: ByteRange,
+        fetch: ByteRange,
         reply: ReplyData,
     ) {
         let interrupted = self.interrupts.expect(unique);
         let path = Arc::clone(self);
         let file = Arc::clone(file);
         self.runtime.spawn(async move {
-            let fetch = whole_if_small(&file.object, range);
             let read = tokio::time::timeout(path.patience, path.movers.read(&file.object, range, fetch));
             tokio::select! {
                 result = read => match result {
@@ -166,17 +163,20 @@ impl ReadPath {
         });
     }
 
-    fn read_ahead(self: &Arc<Self>, file: &Arc<OpenFile>, range: ByteRange) {
+    /// Fetches ahead of a read what its file's pattern suggests; gives what to fetch for the read itself if it misses.
+    fn read_ahead(self: &Arc<Self>, file: &Arc<OpenFile>, range: ByteRange) -> ByteRange {
         let object = &file.object;
         if object.size_bytes <= WHOLE_OBJECT_BYTES {
-            return;
+            return ByteRange::new(0..object.size_bytes);
         }
-        let ahead = file.readahead.lock().on_read(range, object.size_bytes, self.window_bytes_max);
-        let Some(ahead) = ahead else { return };
-        let _runtime = self.runtime.enter();
-        if !self.movers.read_ahead(object, object.blocks_of(ahead)) {
-            file.readahead.lock().give_back(ahead.start);
+        let plan = file.readahead.lock().on_read(range, object.size_bytes, self.window_bytes_max);
+        if let Some(ahead) = plan.ahead {
+            let _runtime = self.runtime.enter();
+            if !self.movers.read_ahead(object, object.blocks_of(ahead)) {
+                file.readahead.lock().give_back(ahead.start);
+            }
         }
+        plan.fetch
     }
 
     fn reply_blocks(&self, object: &Arc<Object>, range: ByteRange, blocks: &[Block], reply: ReplyData) {
@@ -226,8 +226,4 @@ impl ReadPath {
         );
         Errno::EIO
     }
-}
-
-fn whole_if_small(object: &Object, range: ByteRange) -> ByteRange {
-    if object.size_bytes <= WHOLE_OBJECT_BYTES { ByteRange::new(0..object.size_bytes) } else { range }
 }

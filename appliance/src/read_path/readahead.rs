@@ -32,23 +32,38 @@ pub struct Readahead {
     ahead_until: u64,
 }
 
+/// What a read leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What is asked of the store if the read is not cached: the read itself, or, once it is known to be part of a run,
+    /// all up to the end of its part, so that a run makes large requests also when no memory is free to fetch ahead.
+    pub fetch: ByteRange,
+    /// What to fetch before it is asked for.
+    pub ahead: Option<ByteRange>,
+}
+
 impl Readahead {
-    /// Notes a read and says what to fetch ahead of it, in whole parts where the file goes on.
-    pub fn on_read(&mut self, read: ByteRange, size_bytes: u64, window_bytes_max: u64) -> Option<ByteRange> {
+    /// Notes a read and says what to fetch for it and ahead of it.
+    pub fn on_read(&mut self, read: ByteRange, size_bytes: u64, window_bytes_max: u64) -> Plan {
         let first = self.run_bytes == 0;
         let in_order =
             read.start <= self.expected + DISORDER_BYTES && read.end + DISORDER_BYTES >= self.expected;
         if (first && read.start > 0) || !in_order {
             *self = Self { expected: read.end, run_bytes: read.len(), jumped: true, ahead_until: read.end };
-            return None;
+            return Plan { fetch: read, ahead: None };
         }
         self.run_bytes += read.end.saturating_sub(self.expected);
         self.expected = self.expected.max(read.end);
         self.ahead_until = self.ahead_until.max(self.expected);
         let proven = if self.jumped { self.run_bytes >= PROOF_BYTES } else { !first };
-        if !proven || self.ahead_until >= size_bytes {
-            return None;
+        if !proven {
+            return Plan { fetch: read, ahead: None };
         }
+        let part_end = read.end.next_multiple_of(PART_BYTES).min(size_bytes);
+        Plan { fetch: ByteRange::new(read.start..part_end), ahead: self.ahead(size_bytes, window_bytes_max) }
+    }
+
+    fn ahead(&mut self, size_bytes: u64, window_bytes_max: u64) -> Option<ByteRange> {
         let window = self.run_bytes.clamp(WINDOW_BYTES_MIN, window_bytes_max);
         let until = (self.expected + window).next_multiple_of(PART_BYTES).min(size_bytes);
         (until > self.ahead_until).then(|| {
@@ -70,16 +85,22 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn read(readahead: &mut Readahead, start: u64, end: u64) -> Option<ByteRange> {
+    fn plan(readahead: &mut Readahead, start: u64, end: u64) -> Plan {
         readahead.on_read(ByteRange::new(start..end), 1 << 40, 64 * MIB)
+    }
+
+    fn read(readahead: &mut Readahead, start: u64, end: u64) -> Option<ByteRange> {
+        plan(readahead, start, end).ahead
     }
 
     #[test]
     fn random_reads_fetch_nothing_ahead() {
         let mut readahead = Readahead::default();
         for start in [700 * MIB, 3 * MIB, 90 * MIB, 5000 * MIB] {
-            assert_eq!(read(&mut readahead, start + 5, start + 5 + MIB), None);
-            assert_eq!(read(&mut readahead, start + 5 + MIB, start + 4096 + MIB), None);
+            for (from, to) in [(start + 5, start + 5 + MIB), (start + 5 + MIB, start + 4096 + MIB)] {
+                let exact = Plan { fetch: ByteRange::new(from..to), ahead: None };
+                assert_eq!(plan(&mut readahead, from, to), exact);
+            }
         }
     }
 
@@ -101,11 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_read_of_a_run_that_missed_asks_for_the_rest_of_its_part() {
+        let mut readahead = Readahead::default();
+        plan(&mut readahead, 0, MIB);
+        assert_eq!(plan(&mut readahead, MIB, 2 * MIB).fetch, ByteRange::new(MIB..4 * MIB));
+        assert_eq!(plan(&mut readahead, 2 * MIB, 4 * MIB).fetch, ByteRange::new(2 * MIB..4 * MIB));
+    }
+
+    #[test]
     fn nothing_behind_the_end() {
         let mut readahead = Readahead::default();
-        readahead.on_read(ByteRange::new(0..MIB), 3 * MIB, 64 * MIB);
-        let range = readahead.on_read(ByteRange::new(MIB..2 * MIB), 3 * MIB, 64 * MIB);
-        assert_eq!(range, Some(ByteRange::new(2 * MIB..3 * MIB)));
-        assert_eq!(readahead.on_read(ByteRange::new(2 * MIB..3 * MIB), 3 * MIB, 64 * MIB), None);
+        let mut read = |start, end| readahead.on_read(ByteRange::new(start..end), 3 * MIB, 64 * MIB);
+        read(0, MIB);
+        let plan = read(MIB, 2 * MIB);
+        assert_eq!(plan.fetch, ByteRange::new(MIB..3 * MIB));
+        assert_eq!(plan.ahead, Some(ByteRange::new(2 * MIB..3 * MIB)));
+        assert_eq!(read(2 * MIB, 3 * MIB).ahead, None);
     }
 }
