@@ -46,6 +46,10 @@ impl Setup {
         self.dir.join("cache")
     }
 
+    fn control_socket(&self) -> PathBuf {
+        self.dir.join("control.sock")
+    }
+
     fn log_file(&self) -> PathBuf {
         self.dir.join("forebay.log")
     }
@@ -60,7 +64,7 @@ impl Setup {
         command.arg("mount").arg(&self.url).arg(self.mountpoint());
         command.args(["--endpoint", &self.endpoint, "--consistency", "immutable"]);
         command.arg("--cache-dir").arg(self.cache_dir()).args(["--cache-size", &self.cache_size]);
-        command.arg("--control-socket").arg(self.dir.join("control.sock"));
+        command.arg("--control-socket").arg(self.control_socket());
         if let Some(memory) = &self.memory {
             command.args(["--memory", memory]);
         }
@@ -125,6 +129,17 @@ impl Daemon {
             kib.map(|kib| kib * 1024).with_context(|| format!("no {name} in /proc/PID/status"))
         };
         Ok((field("VmRSS:")?, field("VmHWM:")?))
+    }
+
+    /// Runs another `forebay` command against this daemon; what it printed.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.setup.program);
+        command.args(arguments).arg("--control-socket").arg(self.setup.control_socket());
+        let output = command.output().with_context(|| format!("run forebay {}", arguments.join(" ")))?;
+        if !output.status.success() {
+            bail!("forebay {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn wait_until_mounted(&mut self, started: Instant) -> anyhow::Result<()> {
