@@ -1,6 +1,6 @@
 //! Under file systems: the stores that hold the data which Forebay serves.
 //!
-//! [`Ufs`] is the one interface to a store. Backends: [`file`] (a local or NFS directory) and [`s3`] (S3, Ceph RGW
+//! [`Ufs`] is the one interface to a store. Backends: [`mod@file`] (a local or NFS directory) and [`s3`] (S3, Ceph RGW
 //! and kin). [`retry`] wraps any of them with a time limit on every call and retries with full jitter.
 //!
 //! A store maps a [`Key`] (UTF-8 or raw bytes, `/`-separated, relative to the root that the URL named) to an object:
