@@ -144,11 +144,6 @@ impl Movers {
         Ok(fetched)
     }
 
-    /// Whether the slabs hold every block of an object.
-    pub fn is_cached(&self, object: &Object) -> bool {
-        (0..object.block_count()).all(|index| self.in_slabs(object, index))
-    }
-
     /// Waits until everything fetched so far is in the slabs.
     pub async fn drain(&self) {
         self.inserts.drain().await;
