@@ -185,9 +185,9 @@ impl FileSystem for MountedTree {
             return reply.error(Errno::EROFS);
         }
         let file = ino(node).ok_or(Errno::ESTALE).and_then(|ino| self.open_file(ino));
-        reply.result(file.map(|file| Opened {
-            handle: FileHandle(self.files.open(file)),
-            flags: OpenedFlags::KEEP_CACHE | OpenedFlags::NO_FLUSH,
+        reply.result(file.map(|file| {
+            let flags = OpenedFlags::KEEP_CACHE | OpenedFlags::NO_FLUSH;
+            Opened::new(FileHandle(self.files.open(file)), flags)
         }));
     }
 

@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::io;
 
 use crate::negotiate::ConnectionInfo;
+use crate::passthrough::BackingFiles;
 use crate::reply::{Reply, ReplyData, ReplyDirectory, ReplyXattr};
 use crate::types::{
     AccessMask, Attributes, CopyRange, CreateArgs, Created, DirHandle, Entry, Errno, FallocateArgs,
@@ -33,6 +34,10 @@ pub trait FileSystem: Send + Sync + 'static {
 
     /// The connection is up: what the kernel and this crate agreed on. Called once, before any other request.
     fn connected(&self, _info: &ConnectionInfo) {}
+
+    /// The kernel takes backing files: register them here. Called once, after [`connected`](Self::connected), unless the
+    /// kernel is older than Linux 6.9 or [`SessionConfig::passthrough`](crate::session::SessionConfig) is off.
+    fn passthrough(&self, _files: BackingFiles) {}
 
     /// Finds a name in a directory and takes one reference on the node (see [`forget`](Self::forget)) when it
     /// answers an entry. An [`Entry::negative`] caches the absence and takes none.

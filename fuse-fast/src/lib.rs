@@ -20,6 +20,7 @@ pub mod fs;
 pub mod mount;
 pub mod negotiate;
 pub mod notify;
+pub mod passthrough;
 pub mod reply;
 pub mod session;
 pub mod types;

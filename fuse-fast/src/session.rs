@@ -34,8 +34,9 @@ pub use stop::Stopper;
 
 use crate::FileSystem;
 use crate::mount::FuseDevice;
-use crate::negotiate::ConnectionInfo;
+use crate::negotiate::{Capability, ConnectionInfo};
 use crate::notify::Notifier;
+use crate::passthrough::BackingFiles;
 use running::Running;
 
 /// Time that dropping a session gives open files before the connection is aborted.
@@ -62,8 +63,11 @@ impl<F: FileSystem> Session<F> {
         {
             tracing::info!(%error, granted = info.readahead_bytes_max, "read-ahead stays as the kernel granted it");
         }
-        fs.connected(&info);
         let channels = channel::open_all(fd, config.threads);
+        fs.connected(&info);
+        if info.has(Capability::Passthrough) {
+            fs.passthrough(BackingFiles::new(&channels[0]));
+        }
         let stopper = Stopper::new(mount, Running::default());
         let mut session = Session { fs, info, channels, threads: Vec::new(), stopper };
         session.start_threads(&config)?;

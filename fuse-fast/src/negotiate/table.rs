@@ -82,7 +82,7 @@ capabilities! {
     CreateSuppGroup 34 "CREATE_SUPP_GROUP" Refuse "new files get the caller's group"
     HasExpireOnly 35 "HAS_EXPIRE_ONLY" Take "a name can expire without closing what is open below it"
     DirectIoAllowMmap 36 "DIRECT_IO_ALLOW_MMAP" Take "files opened for direct I/O can be mapped shared"
-    Passthrough 37 "PASSTHROUGH" Refuse "reads of complete files from their backing file; not yet"
+    Passthrough 37 "PASSTHROUGH" Take "the kernel reads and writes complete and new files in their backing file itself"
     NoExportSupport 38 "NO_EXPORT_SUPPORT" Take "NFS is told so rather than given handles that go stale"
     HasResend 39 "HAS_RESEND" Refuse "requests in flight do not survive the daemon; not yet"
     AllowIdmap 40 "ALLOW_IDMAP" Refuse "needs default_permissions and a map of owners; not yet"

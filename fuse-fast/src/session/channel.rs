@@ -46,7 +46,7 @@ impl Channel {
         Channel { fd, counters: Counters::default() }
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 

@@ -23,6 +23,9 @@ pub struct SessionConfig {
     pub max_background: u16,
     /// Count of them from which on the mount counts as congested; `None` for three quarters.
     pub congestion_threshold: Option<u16>,
+    /// Lets the kernel read and write backing files itself, where it can (Linux 6.9). A mount with this counts as one
+    /// level of stacking: overlayfs takes it as a layer, but not once more on top of that.
+    pub passthrough: bool,
     /// Read-ahead of a file. The kernel grants 128 KiB at most; as root the session raises it in sysfs.
     pub readahead_bytes_max: u32,
 }
@@ -36,6 +39,7 @@ impl Default for SessionConfig {
             write_bytes_max: 128 * 1024,
             max_background: 64,
             congestion_threshold: None,
+            passthrough: true,
             readahead_bytes_max: 4 * 1024 * 1024,
         }
     }

@@ -8,7 +8,7 @@ use nix::errno::Errno as OsErrno;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{SessionConfig, SessionError};
-use crate::negotiate::{Capability, CapabilityRow, ConnectionInfo, ProtocolVersion};
+use crate::negotiate::{Capability, CapabilityRow, ConnectionInfo, Decision, ProtocolVersion};
 use crate::sys::abi::{
     MAJOR, MINOR_NEWEST, MINOR_OLDEST, Opcode, fuse_in_header, fuse_init_in, fuse_init_out, fuse_out_header,
 };
@@ -18,6 +18,9 @@ use crate::types::Unique;
 
 /// `FUSE_MAX_MAX_PAGES` of kernels without the sysctl.
 const PAGES_MAX_DEFAULT: usize = 256;
+/// Backing files may lie on file systems that stack on less than this many others: on real ones, so that an overlayfs
+/// can still be put on the mount (`FILESYSTEM_MAX_STACK_DEPTH` is 2).
+const STACK_DEPTH: u32 = 1;
 /// Offset of `flags2` in `fuse_init_in`, which older kernels do not send.
 const FLAGS2_OFFSET: usize = size_of::<fuse_init_in>();
 
@@ -116,7 +119,7 @@ fn pages_max_of_kernel() -> usize {
 fn decide(offer: &Offer, config: &SessionConfig, pages: &Pages) -> ConnectionInfo {
     let rows = Capability::ALL.iter().map(|&capability| CapabilityRow {
         capability,
-        decision: capability.decision(),
+        decision: decision(capability, config),
         offered: offer.flags & capability.mask() != 0,
     });
     ConnectionInfo {
@@ -128,6 +131,13 @@ fn decide(offer: &Offer, config: &SessionConfig, pages: &Pages) -> ConnectionInf
         max_background: config.max_background,
         congestion_threshold: config.congestion(),
         capabilities: rows.collect(),
+    }
+}
+
+fn decision(capability: Capability, config: &SessionConfig) -> Decision {
+    match capability {
+        Capability::Passthrough if !config.passthrough => Decision::Refuse { reason: "switched off" },
+        _ => capability.decision(),
     }
 }
 
@@ -145,6 +155,7 @@ fn message(info: &ConnectionInfo, pages: &Pages) -> fuse_init_out {
         time_gran: 1,
         max_pages: pages.request_pages_max,
         flags2: (flags >> 32) as u32,
+        max_stack_depth: if info.has(Capability::Passthrough) { STACK_DEPTH } else { 0 },
         ..fuse_init_out::default()
     }
 }

@@ -23,6 +23,13 @@ pub(crate) const READ_BUFFER_BYTES_MIN: usize = 8192;
 
 /// `_IOR(229, 0, uint32_t)`: binds a fresh /dev/fuse descriptor to the connection of another.
 pub(crate) const DEV_IOC_CLONE: u64 = 0x8004_e500;
+/// `_IOW(229, 1, struct fuse_backing_map)`: registers a file with the connection. Since 7.40.
+pub(crate) const DEV_IOC_BACKING_OPEN: u64 = 0x4010_e501;
+/// `_IOW(229, 2, uint32_t)`: takes a registered file back. Since 7.40.
+pub(crate) const DEV_IOC_BACKING_CLOSE: u64 = 0x4004_e502;
+
+/// `FOPEN_PASSTHROUGH`: the backing file of the answer serves the open file. Since 7.40.
+pub(crate) const FOPEN_PASSTHROUGH: u32 = 1 << 7;
 
 /// Name, size and fields (name, offset, size) of a struct.
 #[cfg(test)]
@@ -99,9 +106,11 @@ messages! {
     fuse_statx_in { getattr_flags: u32, reserved: u32, fh: u64, sx_flags: u32, sx_mask: u32, }
 
     fuse_out_header { len: u32, error: i32, unique: u64, }
+    /// `max_stack_depth` was reserved before 7.40.
     fuse_init_out {
         major: u32, minor: u32, max_readahead: u32, flags: u32, max_background: u16, congestion_threshold: u16,
-        max_write: u32, time_gran: u32, max_pages: u16, map_alignment: u16, flags2: u32, unused: [u32; 7],
+        max_write: u32, time_gran: u32, max_pages: u16, map_alignment: u16, flags2: u32, max_stack_depth: u32,
+        unused: [u32; 6],
     }
     fuse_attr {
         ino: u64, size: u64, blocks: u64, atime: u64, mtime: u64, ctime: u64, atimensec: u32, mtimensec: u32,
@@ -112,8 +121,8 @@ messages! {
         attr: fuse_attr,
     }
     fuse_attr_out { attr_valid: u64, attr_valid_nsec: u32, dummy: u32, attr: fuse_attr, }
-    /// `padding` is `backing_id` since 7.40.
-    fuse_open_out { fh: u64, open_flags: u32, padding: u32, }
+    /// `backing_id` was padding before 7.40.
+    fuse_open_out { fh: u64, open_flags: u32, backing_id: i32, }
     fuse_write_out { size: u32, padding: u32, }
     fuse_kstatfs {
         blocks: u64, bfree: u64, bavail: u64, files: u64, ffree: u64, bsize: u32, namelen: u32, frsize: u32,
@@ -128,6 +137,8 @@ messages! {
     fuse_notify_inval_entry_out { parent: u64, namelen: u32, flags: u32, }
     fuse_notify_delete_out { parent: u64, child: u64, namelen: u32, padding: u32, }
     fuse_notify_store_out { nodeid: u64, offset: u64, size: u32, padding: u32, }
+    /// Since 7.40.
+    fuse_backing_map { fd: i32, flags: u32, padding: u64, }
     /// Since 7.39.
     fuse_sx_time { tv_sec: i64, tv_nsec: u32, reserved: i32, }
     /// Since 7.39.

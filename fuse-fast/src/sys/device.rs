@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::abi::DEV_IOC_CLONE;
+use super::abi::{DEV_IOC_BACKING_CLOSE, DEV_IOC_BACKING_OPEN, DEV_IOC_CLONE, fuse_backing_map};
 
 /// The device that connections are made through.
 pub(crate) const DEVICE: &str = "/dev/fuse";
@@ -24,6 +24,24 @@ pub(crate) fn clone(connection: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let result = unsafe { libc::ioctl(fresh.as_raw_fd(), DEV_IOC_CLONE as libc::Ioctl, &source) };
     nix::errno::Errno::result(result)?;
     Ok(fresh)
+}
+
+/// Registers a file with a connection (`FUSE_DEV_IOC_BACKING_OPEN`, since Linux 6.9); gives its number, which is not 0.
+/// The kernel keeps a reference of its own on the file.
+pub(crate) fn backing_open(connection: BorrowedFd<'_>, file: BorrowedFd<'_>) -> nix::Result<i32> {
+    let map = fuse_backing_map { fd: file.as_raw_fd(), ..fuse_backing_map::default() };
+    // SAFETY: the ioctl reads one fuse_backing_map from its argument, which lives over the call; both descriptors are
+    // open.
+    let result = unsafe { libc::ioctl(connection.as_raw_fd(), DEV_IOC_BACKING_OPEN as libc::Ioctl, &map) };
+    nix::errno::Errno::result(result)
+}
+
+/// Takes a registered file back. Open files that use it go on using it.
+pub(crate) fn backing_close(connection: BorrowedFd<'_>, number: i32) -> nix::Result<()> {
+    // SAFETY: the ioctl reads one u32 from its argument, which lives over the call; the descriptor is open.
+    let result =
+        unsafe { libc::ioctl(connection.as_raw_fd(), DEV_IOC_BACKING_CLOSE as libc::Ioctl, &number) };
+    nix::errno::Errno::result(result).map(drop)
 }
 
 /// Reads one request; blocks until there is one. Errors: `ENODEV` after an unmount, `ECONNABORTED` or `ENODEV` after an

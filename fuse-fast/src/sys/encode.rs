@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::abi::{
-    fuse_attr, fuse_attr_out, fuse_entry_out, fuse_file_lock, fuse_kstatfs, fuse_open_out, fuse_statx,
-    fuse_statx_out, fuse_sx_time,
+    FOPEN_PASSTHROUGH, fuse_attr, fuse_attr_out, fuse_entry_out, fuse_file_lock, fuse_kstatfs, fuse_open_out,
+    fuse_statx, fuse_statx_out, fuse_sx_time,
 };
 use crate::types::{Attributes, Entry, FileLock, Opened, OpenedDir, StatFs, StatxAttributes, Timestamp};
 
@@ -61,11 +61,15 @@ pub(crate) fn entry(entry: &Entry) -> fuse_entry_out {
 }
 
 pub(crate) fn opened(opened: &Opened) -> fuse_open_out {
-    fuse_open_out { fh: opened.handle.0, open_flags: opened.flags.bits(), padding: 0 }
+    let (passthrough, backing_id) = match opened.backing {
+        Some(backing) => (FOPEN_PASSTHROUGH, backing.get()),
+        None => (0, 0),
+    };
+    fuse_open_out { fh: opened.handle.0, open_flags: opened.flags.bits() | passthrough, backing_id }
 }
 
 pub(crate) fn opened_dir(opened: &OpenedDir) -> fuse_open_out {
-    fuse_open_out { fh: opened.handle.0, open_flags: opened.flags.bits(), padding: 0 }
+    fuse_open_out { fh: opened.handle.0, open_flags: opened.flags.bits(), backing_id: 0 }
 }
 
 pub(crate) fn statfs(statfs: &StatFs) -> fuse_kstatfs {

@@ -1,10 +1,12 @@
 //! Values that answers carry.
 
+use std::num::NonZeroI32;
 use std::time::Duration;
 
 use super::attributes::{Attributes, Timestamp};
 use super::flags::OpenedFlags;
 use super::ids::{DirHandle, FileHandle, Generation, NodeId};
+use crate::passthrough::BackingId;
 
 /// A name in a directory: the node behind it, and how long the kernel may use the name without asking again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,27 @@ pub struct Opened {
     pub handle: FileHandle,
     /// What the kernel may do with it.
     pub flags: OpenedFlags,
+    pub(crate) backing: Option<NonZeroI32>,
+}
+
+impl Opened {
+    /// Reads and writes come here.
+    pub const fn new(handle: FileHandle, flags: OpenedFlags) -> Opened {
+        Opened { handle, flags, backing: None }
+    }
+
+    /// The kernel reads, writes and maps the backing file itself (`FOPEN_PASSTHROUGH`), so no `read` or `write` comes
+    /// here; `fsync`, `flush`, `setattr`, `fallocate` and `lseek` still do. With [`OpenedFlags::DIRECT_IO`] reads and
+    /// writes come here and only mappings use the backing file.
+    ///
+    /// The kernel looks `backing` up after it got the answer: keep it until `release`. It refuses an open that breaks
+    /// the rules of its inode with `EIO`; [`InodeModes`](crate::passthrough::InodeModes) keeps them. `KEEP_CACHE` is
+    /// one of the flags that it does not take here.
+    pub fn passthrough(handle: FileHandle, flags: OpenedFlags, backing: &BackingId) -> Opened {
+        let allowed = OpenedFlags::DIRECT_IO | OpenedFlags::PARALLEL_DIRECT_WRITES | OpenedFlags::NO_FLUSH;
+        debug_assert!(allowed.contains(flags), "the kernel refuses {flags:?} for a passthrough open");
+        Opened { handle, flags, backing: Some(backing.number()) }
+    }
 }
 
 /// A directory is open.

@@ -171,7 +171,7 @@ impl FileSystem for Recorder {
         if flags.writes() {
             self.record(format!("open {} append={}", node.0, flags.appends()));
         }
-        reply.ok(Opened { handle: FileHandle(node.0 * 100), flags: OpenedFlags::DIRECT_IO });
+        reply.ok(Opened::new(FileHandle(node.0 * 100), OpenedFlags::DIRECT_IO));
     }
 
     fn create(
@@ -183,7 +183,7 @@ impl FileSystem for Recorder {
         reply: Reply<Created>,
     ) {
         self.record(format!("create {} {name:?} {:o} umask={:o}", parent.0, args.mode, args.umask));
-        let opened = Opened { handle: FileHandle(1300), flags: OpenedFlags::NONE };
+        let opened = Opened::new(FileHandle(1300), OpenedFlags::NONE);
         reply.ok(Created { entry: entry(13, FileKind::Regular), opened });
     }
 

@@ -344,7 +344,7 @@ impl FileSystem for MemoryFs {
         if flags.writes() {
             return reply.error(Errno::EROFS);
         }
-        reply.ok(Opened { handle: FileHandle(node.0), flags: self.opened_flags });
+        reply.ok(Opened::new(FileHandle(node.0), self.opened_flags));
     }
 
     fn read(&self, (): &mut (), _request: &RequestHeader, args: &ReadArgs, reply: ReplyData) {

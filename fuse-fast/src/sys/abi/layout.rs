@@ -12,6 +12,7 @@ use super::{Layout, layouts};
 /// Structs since 7.39: name, size, and the offset of each field in Linux 6.18.
 const NEWER: &[(&str, usize, &[usize])] = &[
     ("fuse_statx_in", 24, &[0, 4, 8, 16, 20]),
+    ("fuse_backing_map", 16, &[0, 4, 8]),
     ("fuse_sx_time", 16, &[0, 8, 12]),
     (
         "fuse_statx",
@@ -30,7 +31,8 @@ fn c_field(name: &str, field: &str) -> String {
 }
 
 /// Fields whose name is not the same in all versions of the header: reserved words that got a use in 7.40.
-const RENAMED: &[(&str, &str)] = &[("fuse_init_out", "unused"), ("fuse_open_out", "padding")];
+const RENAMED: &[(&str, &str)] =
+    &[("fuse_init_out", "max_stack_depth"), ("fuse_init_out", "unused"), ("fuse_open_out", "backing_id")];
 
 /// Size that the header gives a struct of which only the start is declared here.
 fn prefix_of(name: &str) -> Option<&'static str> {
