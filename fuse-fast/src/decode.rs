@@ -125,21 +125,33 @@ pub(crate) enum Change<'a> {
 impl<'a> Request<'a> {
     /// Decodes the request that `bytes` start with.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Request<'a>, DecodeError> {
-        let mut whole = Fields::new(bytes);
+        let mut whole = Fields::new(&[], bytes);
         let header: fuse_in_header = whole.take().ok_or(DecodeError::Truncated)?;
-        let body = (header.len as usize)
-            .checked_sub(size_of::<fuse_in_header>() + usize::from(header.total_extlen) * 8)
-            .and_then(|length| whole.bytes(length))
-            .ok_or(DecodeError::Truncated)?;
+        let body =
+            arguments_bytes(&header).and_then(|length| whole.bytes(length)).ok_or(DecodeError::Truncated)?;
+        Request::decode_parts(&header, &[], body)
+    }
+
+    /// Decodes a request whose first argument, if it is a struct, lies in `first`, and all else in `rest`.
+    pub(crate) fn decode_parts(
+        header: &fuse_in_header,
+        first: &'a [u8],
+        rest: &'a [u8],
+    ) -> Result<Request<'a>, DecodeError> {
         let unique = Unique(header.unique);
         let opcode =
             Opcode::from_wire(header.opcode).ok_or(DecodeError::Unknown { unique, opcode: header.opcode })?;
         let node = NodeId(header.nodeid);
-        let operation =
-            body::decode(opcode, node, Fields::new(body)).ok_or(DecodeError::Malformed { unique, opcode })?;
+        let operation = body::decode(opcode, node, Fields::new(first, rest))
+            .ok_or(DecodeError::Malformed { unique, opcode })?;
         let header = RequestHeader { unique, uid: header.uid, gid: header.gid, pid: header.pid };
         Ok(Request { header, node, opcode, operation })
     }
+}
+
+/// Bytes of a request's arguments, by its header.
+pub(crate) fn arguments_bytes(header: &fuse_in_header) -> Option<usize> {
+    (header.len as usize).checked_sub(size_of::<fuse_in_header>() + usize::from(header.total_extlen) * 8)
 }
 
 #[cfg(test)]

@@ -15,12 +15,12 @@ use std::io;
 
 use crate::negotiate::ConnectionInfo;
 use crate::passthrough::BackingFiles;
-use crate::reply::{Reply, ReplyData, ReplyDirectory, ReplyXattr};
+use crate::reply::{Reply, ReplyBuffer, ReplyData, ReplyDirectory, ReplyXattr};
 use crate::types::{
-    AccessMask, Attributes, CopyRange, CreateArgs, Created, DirHandle, Entry, Errno, FallocateArgs,
+    AccessMask, Attributes, CopyRange, CreateArgs, Created, Device, DirHandle, Entry, Errno, FallocateArgs,
     FileHandle, FileLock, FileOffset, LockArgs, NodeId, OpenFlags, Opened, OpenedDir, ReadArgs, ReadDirArgs,
-    RenameFlags, RequestHeader, SeekFrom, SetAttributes, StatFs, StatxArgs, StatxAttributes, Unique,
-    WriteArgs, Written,
+    ReadToken, RenameFlags, RequestHeader, SeekFrom, SetAttributes, StatFs, StatxArgs, StatxAttributes,
+    Unique, WriteArgs, Written,
 };
 
 /// A file system. Methods have defaults that refuse the operation as a kernel file system without it would.
@@ -155,8 +155,29 @@ pub trait FileSystem: Send + Sync + 'static {
         reply.error(Errno::EROFS);
     }
 
-    /// Reads from an open file. A shorter answer than asked means end of file.
+    /// Reads from an open file. A shorter answer than asked means end of file. [`ReplyData::buffered`] may give the memory
+    /// that the kernel takes the answer from.
     fn read(&self, worker: &mut Self::Worker, request: &RequestHeader, args: &ReadArgs, reply: ReplyData);
+
+    /// Devices that [`ReplyBuffer::read`] may read from, by place. Asked once, when the session starts.
+    fn devices(&self) -> Vec<Device<'_>> {
+        Vec::new()
+    }
+
+    /// The device reads of [`ReplyBuffer::read`] are done: the bytes are in the memory of the reply, unless one failed. Called on
+    /// the thread that they were started on, with `request` and `args` as in [`read`](Self::read). The state of the
+    /// thread may be a new one if a request panicked meanwhile.
+    fn device_read_done(
+        &self,
+        _worker: &mut Self::Worker,
+        _request: &RequestHeader,
+        _args: &ReadArgs,
+        _token: ReadToken,
+        _result: Result<(), Errno>,
+        reply: ReplyBuffer,
+    ) {
+        reply.error(Errno::EIO);
+    }
 
     /// Writes to an open file. `data` lives in the buffer of the session thread: it must be copied to outlive the call.
     fn write(

@@ -4,7 +4,7 @@
 //!
 //! Parts: [`Responder`] is where answers go (a transport implements it); [`Answer`] is what goes there; [`Reply`],
 //! [`ReplyData`], [`ReplyDirectory`] and [`ReplyXattr`] are handles for one kind of answer each, consumed by the call
-//! that answers.
+//! that answers. [`ReplyBuffer`] is a [`ReplyData`] whose transport has memory of the request itself to read into.
 //!
 //! Flow: the transport makes a handle per request, the file system keeps it as long as it likes and consumes it; a
 //! handle that is dropped instead reaches [`Responder::dropped`], so the caller gets `EIO` rather than waits for ever.
@@ -12,6 +12,7 @@
 //! Trade: one atomic increment and decrement per request for the shared [`Responder`], and no allocation.
 
 mod answer;
+mod buffer;
 mod data;
 mod directory;
 mod pending;
@@ -21,6 +22,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use answer::{Answer, Body};
+pub use buffer::{Buffered, ReplyBuffer};
 pub use data::ReplyData;
 pub use directory::{Added, DirRecord, Listing, Record, ReplyDirectory};
 pub use xattr::ReplyXattr;
@@ -36,6 +38,11 @@ pub trait Responder: Send + Sync {
 
     /// The handle was dropped unanswered: the transport counts it and answers `EIO`.
     fn dropped(&self, request: Unique);
+
+    /// The way to the memory of the request, on transports that have it.
+    fn buffered(&self) -> Option<&dyn Buffered> {
+        None
+    }
 }
 
 /// Answers a request with a `T` or an error.

@@ -5,6 +5,7 @@
 mod answers;
 mod arguments;
 mod attributes;
+mod device;
 mod errno;
 mod flags;
 mod ids;
@@ -17,6 +18,7 @@ pub use arguments::{
     SeekFrom, SetAttributes, SetTime, StatxArgs, WriteArgs,
 };
 pub use attributes::{Attributes, FileKind, Timestamp};
+pub use device::{Device, DeviceIndex, DeviceRead, ReadToken};
 pub use errno::Errno;
 pub use flags::{OpenFlags, OpenedFlags, RenameFlags};
 pub use ids::{DirHandle, DirOffset, FileHandle, Generation, LockOwner, NodeId, Unique};

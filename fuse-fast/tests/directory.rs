@@ -8,77 +8,76 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 
 use fuse_fast::NodeId;
-use support::{LONG, cannot_mount, memory, mounted};
+use support::{LONG, memory, mounted, on_every_transport};
 
 const ENTRIES: usize = 12_000;
 
 #[test]
 fn every_entry_is_listed_once() {
-    if cannot_mount() {
-        return;
-    }
-    let fs = memory(LONG);
-    for index in 0..ENTRIES {
-        fs.add_file(NodeId::ROOT, &format!("image-{index:06}.jpg"), vec![0; index % 7]);
-    }
-    let mounted = mounted(fs);
-    let listed: Vec<_> = fs::read_dir(mounted.directory.path())
-        .expect("opens")
-        .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
-        .collect();
-    let distinct: HashSet<&String> = listed.iter().collect();
-    assert_eq!((listed.len(), distinct.len()), (ENTRIES, ENTRIES));
-    assert!(
-        distinct.contains(&"image-000000.jpg".to_owned())
-            && distinct.contains(&"image-011999.jpg".to_owned())
-    );
+    on_every_transport(|transport| {
+        let fs = memory(LONG);
+        for index in 0..ENTRIES {
+            fs.add_file(NodeId::ROOT, &format!("image-{index:06}.jpg"), vec![0; index % 7]);
+        }
+        let mounted = mounted(transport, fs);
+        let listed: Vec<_> = fs::read_dir(mounted.directory.path())
+            .expect("opens")
+            .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
+            .collect();
+        let distinct: HashSet<&String> = listed.iter().collect();
+        assert_eq!((listed.len(), distinct.len()), (ENTRIES, ENTRIES));
+        assert!(
+            distinct.contains(&"image-000000.jpg".to_owned())
+                && distinct.contains(&"image-011999.jpg".to_owned())
+        );
+    });
 }
 
 /// A listing that looks at attributes gets them along: far fewer lookups than entries.
 #[test]
 fn attributes_come_with_the_listing() {
-    if cannot_mount() {
-        return;
-    }
-    let fs = memory(LONG);
-    for index in 0..ENTRIES {
-        fs.add_file(NodeId::ROOT, &format!("{index}"), vec![0; index % 7]);
-    }
-    let mounted = mounted(fs);
-    let output = Command::new("ls").arg("-lU").arg(mounted.directory.path()).output().expect("ls runs");
-    let text = String::from_utf8(output.stdout).expect("ASCII");
-    assert_eq!(text.lines().filter(|line| line.starts_with("-rw-r--r--")).count(), ENTRIES);
-    let stats = mounted.session.stats();
-    assert!(stats.requests_of("ReadDirPlus") > 0);
-    let (lookups, attributes) = (stats.requests_of("Lookup"), stats.requests_of("GetAttr"));
-    assert!(lookups + attributes < ENTRIES as u64 / 10, "{lookups} lookups and {attributes} getattrs");
-    assert!(mounted.fs.references() >= ENTRIES as u64);
+    on_every_transport(|transport| {
+        let fs = memory(LONG);
+        for index in 0..ENTRIES {
+            fs.add_file(NodeId::ROOT, &format!("{index}"), vec![0; index % 7]);
+        }
+        let mounted = mounted(transport, fs);
+        let output = Command::new("ls").arg("-lU").arg(mounted.directory.path()).output().expect("ls runs");
+        let text = String::from_utf8(output.stdout).expect("ASCII");
+        assert_eq!(text.lines().filter(|line| line.starts_with("-rw-r--r--")).count(), ENTRIES);
+        let stats = mounted.session.stats();
+        assert!(stats.requests_of("ReadDirPlus") > 0);
+        let (lookups, attributes) = (stats.requests_of("Lookup"), stats.requests_of("GetAttr"));
+        assert!(lookups + attributes < ENTRIES as u64 / 10, "{lookups} lookups and {attributes} getattrs");
+        assert!(mounted.fs.references() >= ENTRIES as u64);
+    });
 }
 
 /// seekdir to a position that telldir gave leads to the entry that came after it.
 #[test]
 fn positions_can_be_gone_back_to() {
-    if cannot_mount() {
-        return;
-    }
-    let fs = memory(LONG);
-    for index in 0..ENTRIES {
-        fs.add_file(NodeId::ROOT, &format!("{index}"), Vec::new());
-    }
-    let mounted = mounted(fs);
-    let directory = File::open(mounted.directory.path()).expect("opens");
-    let entries: Vec<Dirent> =
-        std::iter::from_fn(|| Some(getdents(&directory)).filter(|some| !some.is_empty())).flatten().collect();
-    assert_eq!(entries.len(), ENTRIES + 2);
-    for position in [0, 1, 2, 100, 5_000, ENTRIES - 1, ENTRIES] {
-        seek(&directory, entries[position].offset);
-        let found = getdents(&directory).into_iter().next();
-        assert_eq!(found.as_ref(), Some(&entries[position + 1]), "after entry {position}");
-    }
-    seek(&directory, entries[ENTRIES + 1].offset);
-    assert_eq!(getdents(&directory), []);
-    seek(&directory, 0);
-    assert_eq!(getdents(&directory)[0], entries[0]);
+    on_every_transport(|transport| {
+        let fs = memory(LONG);
+        for index in 0..ENTRIES {
+            fs.add_file(NodeId::ROOT, &format!("{index}"), Vec::new());
+        }
+        let mounted = mounted(transport, fs);
+        let directory = File::open(mounted.directory.path()).expect("opens");
+        let entries: Vec<Dirent> =
+            std::iter::from_fn(|| Some(getdents(&directory)).filter(|some| !some.is_empty()))
+                .flatten()
+                .collect();
+        assert_eq!(entries.len(), ENTRIES + 2);
+        for position in [0, 1, 2, 100, 5_000, ENTRIES - 1, ENTRIES] {
+            seek(&directory, entries[position].offset);
+            let found = getdents(&directory).into_iter().next();
+            assert_eq!(found.as_ref(), Some(&entries[position + 1]), "after entry {position}");
+        }
+        seek(&directory, entries[ENTRIES + 1].offset);
+        assert_eq!(getdents(&directory), []);
+        seek(&directory, 0);
+        assert_eq!(getdents(&directory)[0], entries[0]);
+    });
 }
 
 /// What seekdir(3) does.

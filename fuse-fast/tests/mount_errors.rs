@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fuse_fast::mount::{FuseDevice, MountError, MountOptions, mount, unmount};
-use fuse_fast::session::{Session, SessionConfig, SessionError};
+use fuse_fast::session::{Session, SessionConfig, SessionError, Transport};
 use support::{LONG, cannot_mount, memory, mounted};
 
 fn try_mount(path: &Path) -> Result<FuseDevice, MountError> {
@@ -55,7 +55,7 @@ fn a_second_mount_at_the_same_place_is_refused() {
     if cannot_mount() {
         return;
     }
-    let mounted = mounted(memory(LONG));
+    let mounted = mounted(Transport::Device, memory(LONG));
     let error = try_mount(mounted.directory.path()).expect_err("ours is there");
     assert!(matches!(error, MountError::Busy { .. }), "{error:?}");
     assert!(error.to_string().contains("forebay is mounted there already"), "{error}");

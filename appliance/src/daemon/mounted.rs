@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fuse_fast::mount::MountOptions;
-use fuse_fast::session::{Session, SessionConfig, SessionError, StatsHandle, Stopper};
+use fuse_fast::session::{Session, SessionConfig, SessionError, StatsHandle, Stopper, Transport};
 use slab_store::SlabStore;
 use tokio::sync::Notify;
 
@@ -174,7 +174,8 @@ fn serve(config: &MountConfig, tree: Arc<MountedTree>) -> Result<Session<Mounted
     let source = config.tree.first().map_or_else(String::new, |branch| branch.location.to_string());
     let options = MountOptions { source, allow_other: config.allow_other, ..MountOptions::default() };
     let device = fuse_fast::mount::mount(&config.mountpoint, &options)?;
-    let settings = SessionConfig { threads: config.threads, ..SessionConfig::default() };
+    let settings =
+        SessionConfig { threads: config.threads, transport: Transport::Device, ..SessionConfig::default() };
     let session = Session::start(device, tree, settings);
     session.map_err(|error: SessionError| StartError::Session(error))
 }

@@ -11,18 +11,21 @@ use crate::types::NodeId;
 /// What is left of the arguments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a> {
+    /// The first struct, where the transport keeps it apart.
+    first: &'a [u8],
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Fields<'a> {
-        Fields { rest: bytes }
+    pub(crate) fn new(first: &'a [u8], rest: &'a [u8]) -> Fields<'a> {
+        Fields { first, rest }
     }
 
     /// The next struct.
     pub(crate) fn take<T: FromBytes + KnownLayout + Immutable>(&mut self) -> Option<T> {
-        let (value, rest) = T::read_from_prefix(self.rest).ok()?;
-        self.rest = rest;
+        let from = if self.first.is_empty() { &mut self.rest } else { &mut self.first };
+        let (value, rest) = T::read_from_prefix(from).ok()?;
+        *from = rest;
         Some(value)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::table::{Capability, Decision};
+use crate::session::{RingRefusal, RingShape};
 
 /// A version of the FUSE protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +49,8 @@ impl CapabilityRow {
 /// What kernel and session agreed on.
 #[derive(Debug, Clone)]
 pub struct ConnectionInfo {
+    /// The rings that requests arrive on, or why they come through /dev/fuse.
+    pub ring: Result<RingShape, RingRefusal>,
     /// Version that the kernel speaks.
     pub kernel: ProtocolVersion,
     /// Version in use: the smaller one of both sides.
@@ -67,6 +70,13 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
+    /// The kernel turned out not to take the rings.
+    pub(crate) fn fall_back(&mut self, refusal: RingRefusal) {
+        self.ring = Err(refusal);
+        let rows = self.capabilities.iter_mut().filter(|row| row.capability == Capability::OverIoUring);
+        rows.for_each(|row| row.decision = Decision::Refuse { reason: refusal.reason() });
+    }
+
     /// Whether a capability is in use.
     pub fn has(&self, capability: Capability) -> bool {
         self.capabilities.iter().any(|row| row.capability == capability && row.is_active())

@@ -86,6 +86,6 @@ capabilities! {
     NoExportSupport 38 "NO_EXPORT_SUPPORT" Take "NFS is told so rather than given handles that go stale"
     HasResend 39 "HAS_RESEND" Refuse "requests in flight do not survive the daemon; not yet"
     AllowIdmap 40 "ALLOW_IDMAP" Refuse "needs default_permissions and a map of owners; not yet"
-    OverIoUring 41 "OVER_IO_URING" Refuse "requests through /dev/fuse; not yet"
+    OverIoUring 41 "OVER_IO_URING" Take "requests arrive on the rings of session threads"
     RequestTimeout 42 "REQUEST_TIMEOUT" Refuse "the file system limits the time of its own work"
 }

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::pending::Pending;
-use super::{Answer, Responder};
+use super::{Answer, ReplyBuffer, Responder};
 use crate::types::{Errno, Unique};
 
 /// Answers `read` and `readlink` with bytes, which are not copied in this process.
@@ -13,7 +13,7 @@ use crate::types::{Errno, Unique};
 #[derive(Debug)]
 #[must_use = "a reply that is dropped answers EIO"]
 pub struct ReplyData {
-    pending: Pending,
+    pub(super) pending: Pending,
 }
 
 impl ReplyData {
@@ -25,6 +25,11 @@ impl ReplyData {
     /// The request that this answers.
     pub fn unique(&self) -> Unique {
         self.pending.unique()
+    }
+
+    /// The memory that the answer is sent from, where the transport has such; else the handle comes back.
+    pub fn buffered(self) -> Result<ReplyBuffer, ReplyData> {
+        if self.pending.has_buffer() { Ok(ReplyBuffer { pending: self.pending }) } else { Err(self) }
     }
 
     /// Answers with one run of bytes; an empty one is the end of the file.

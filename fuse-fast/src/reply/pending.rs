@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Answer, Responder};
+use super::{Answer, Buffered, Responder};
 use crate::types::Unique;
 
 pub(super) struct Pending {
@@ -19,6 +19,24 @@ impl Pending {
 
     pub(super) fn unique(&self) -> Unique {
         self.request
+    }
+
+    pub(super) fn has_buffer(&self) -> bool {
+        self.buffer().is_some()
+    }
+
+    /// The way to the request's memory, if its transport has one.
+    pub(super) fn buffer(&self) -> Option<&dyn Buffered> {
+        self.responder.as_deref()?.buffered()
+    }
+
+    /// Lets `hand_over` pass the duty to answer on to the transport.
+    pub(super) fn give_back(mut self, hand_over: impl FnOnce(Unique, &dyn Buffered)) {
+        if let Some(responder) = self.responder.take()
+            && let Some(buffer) = responder.buffered()
+        {
+            hand_over(self.request, buffer);
+        }
     }
 
     pub(super) fn answer(mut self, answer: &Answer<'_>) {

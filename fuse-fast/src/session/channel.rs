@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 
 use super::stats::Counters;
 use crate::reply::{Answer, Responder};
-use crate::sys::abi::{fuse_getxattr_out, fuse_lk_out, fuse_lseek_out, fuse_out_header, fuse_write_out};
+use crate::sys::abi::fuse_out_header;
 use crate::sys::{device, encode};
 use crate::types::{Errno, Unique};
 
@@ -23,12 +23,16 @@ const RUNS_ON_STACK: usize = 15;
 #[derive(Debug)]
 pub(crate) struct Channel {
     fd: OwnedFd,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
-/// The descriptor of the connection and a clone for each further thread; fewer when it can't be cloned.
-pub(super) fn open_all(fd: OwnedFd, count: usize) -> Vec<Arc<Channel>> {
-    let mut channels = vec![Arc::new(Channel::new(fd))];
+/// The descriptor of the connection as its first channel.
+pub(super) fn first(fd: OwnedFd) -> Vec<Arc<Channel>> {
+    vec![Arc::new(Channel::new(fd))]
+}
+
+/// Adds clones of the first channel's descriptor up to `count` channels; fewer when it can't be cloned.
+pub(super) fn clone_up_to(channels: &mut Vec<Arc<Channel>>, count: usize) {
     while channels.len() < count {
         match device::clone(channels[0].fd()) {
             Ok(clone) => channels.push(Arc::new(Channel::new(clone))),
@@ -38,29 +42,24 @@ pub(super) fn open_all(fd: OwnedFd, count: usize) -> Vec<Arc<Channel>> {
             }
         }
     }
-    channels
 }
 
 impl Channel {
     pub(super) fn new(fd: OwnedFd) -> Channel {
-        Channel { fd, counters: Counters::default() }
+        Channel { fd, counters: Arc::default() }
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    pub(super) fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
     /// Writes a message that nobody asked for: `code` instead of an error, and no request.
     pub(crate) fn notify(&self, code: i32, message: &[u8], data: &[u8]) -> nix::Result<()> {
         self.write(Unique(0), code, &[IoSlice::new(message), IoSlice::new(data)])
-    }
-
-    fn answer_ok(&self, request: Unique, message: &[u8]) {
-        self.deliver(request, 0, &[IoSlice::new(message)]);
     }
 
     /// Delivers an answer. When the kernel finds it wrong the caller gets `EIO`, rather than waits.
@@ -116,35 +115,10 @@ impl Channel {
 
 impl Responder for Channel {
     fn answer(&self, request: Unique, answer: &Answer<'_>) {
-        match answer {
-            Answer::Error(errno) => {
-                self.counters.errors.add(1);
-                self.deliver(request, -errno.get(), &[]);
-            }
-            Answer::Done => self.deliver(request, 0, &[]),
-            Answer::Entry(entry) => self.answer_ok(request, encode::entry(entry).as_bytes()),
-            Answer::Attributes(attributes) => {
-                self.answer_ok(request, encode::attributes(attributes).as_bytes());
-            }
-            Answer::Statx(attributes) => self.answer_ok(request, encode::statx(attributes).as_bytes()),
-            Answer::Opened(opened) => self.answer_ok(request, encode::opened(opened).as_bytes()),
-            Answer::OpenedDir(opened) => self.answer_ok(request, encode::opened_dir(opened).as_bytes()),
-            Answer::Created(created) => {
-                let (entry, opened) = (encode::entry(&created.entry), encode::opened(&created.opened));
-                self.deliver(request, 0, &[IoSlice::new(entry.as_bytes()), IoSlice::new(opened.as_bytes())]);
-            }
-            Answer::StatFs(statfs) => self.answer_ok(request, encode::statfs(statfs).as_bytes()),
-            Answer::Data(parts) => self.deliver(request, 0, parts),
-            Answer::Listing(listing) => self.answer_ok(request, listing.bytes()),
-            Answer::XattrSize(size) => {
-                self.answer_ok(request, fuse_getxattr_out { size: *size, padding: 0 }.as_bytes());
-            }
-            Answer::Written(written) => {
-                self.answer_ok(request, fuse_write_out { size: written.0, padding: 0 }.as_bytes());
-            }
-            Answer::Offset(offset) => self.answer_ok(request, fuse_lseek_out { offset: offset.0 }.as_bytes()),
-            Answer::Lock(lock) => self.answer_ok(request, fuse_lk_out { lk: encode::lock(lock) }.as_bytes()),
+        if let Answer::Error(_) = answer {
+            self.counters.errors.add(1);
         }
+        encode::answer(answer, |error, parts| self.deliver(request, error, parts));
     }
 
     fn dropped(&self, request: Unique) {

@@ -9,9 +9,25 @@ use crate::sys::abi::READ_BUFFER_BYTES_MIN;
 const OVERHEAD_BYTES: usize = 4096;
 const OTHER_REQUEST_BYTES_MAX: usize = 128 * 1024;
 
+/// How requests travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Over io_uring where that is possible, else through /dev/fuse.
+    #[default]
+    Auto,
+    /// Over io_uring, or the session does not start.
+    Ring,
+    /// Through /dev/fuse.
+    Device,
+}
+
 /// How a session serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionConfig {
+    /// How requests travel.
+    pub transport: Transport,
+    /// Memory for the entries of rings, in all: see [`RingShape`](super::RingShape).
+    pub ring_bytes_max: u64,
     /// Count of threads, 1..=256. Each serves one request at a time and keeps a buffer of `write_bytes_max` + 4 KiB.
     pub threads: usize,
     /// Largest `read`, 4 KiB..=16 MiB. The kernel's own limit is in the sysctl fs.fuse.max_pages_limit (default 256
@@ -34,6 +50,8 @@ impl Default for SessionConfig {
     fn default() -> SessionConfig {
         let cores = available_parallelism().map_or(4, usize::from);
         SessionConfig {
+            transport: Transport::Auto,
+            ring_bytes_max: 256 * 1024 * 1024,
             threads: cores.clamp(4, 16),
             read_bytes_max: 1024 * 1024,
             write_bytes_max: 128 * 1024,

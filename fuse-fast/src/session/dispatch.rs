@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::channel::Channel;
+use super::stats::Counters;
 use crate::FileSystem;
 use crate::decode::{Change, DecodeError, Operation, Request};
 use crate::reply::{Answer, Body, Reply, ReplyData, ReplyDirectory, ReplyXattr, Responder};
@@ -17,51 +17,59 @@ pub(super) enum Next {
     End,
 }
 
+/// Where a request came from: its answer goes there.
+pub(super) struct Origin<'a> {
+    pub(super) responder: &'a Arc<dyn Responder>,
+    pub(super) counters: &'a Counters,
+}
+
 /// Serves one request.
 pub(super) fn serve<F: FileSystem>(
     fs: &F,
     state: &mut F::Worker,
-    channel: &Arc<Channel>,
-    bytes: &[u8],
+    origin: &Origin<'_>,
+    request: Result<Request<'_>, DecodeError>,
 ) -> Next {
-    match Request::decode(bytes) {
+    match request {
         Ok(request) => {
-            channel.counters().count_request(request.opcode);
-            let call = Call { fs, channel, header: &request.header, node: request.node };
+            origin.counters.count_request(request.opcode);
+            let call = Call { fs, responder: origin.responder, header: &request.header, node: request.node };
             call.dispatch(state, request.operation)
         }
         Err(error) => {
-            refuse(channel, error);
+            origin.refuse(error);
             Next::Go
         }
     }
 }
 
-fn refuse(channel: &Channel, error: DecodeError) {
-    channel.counters().malformed.add(1);
-    match error {
-        DecodeError::Truncated => tracing::warn!("a request is shorter than its header says"),
-        DecodeError::Unknown { unique, opcode } => {
-            tracing::debug!(opcode, "an operation is not known");
-            channel.answer(unique, &Answer::Error(Errno::ENOSYS));
-        }
-        DecodeError::Malformed { unique, opcode } => {
-            tracing::warn!(operation = opcode.name(), "arguments can't be decoded");
-            channel.answer(unique, &Answer::Error(Errno::EINVAL));
+impl Origin<'_> {
+    fn refuse(&self, error: DecodeError) {
+        self.counters.malformed.add(1);
+        match error {
+            DecodeError::Truncated => tracing::warn!("a request is shorter than its header says"),
+            DecodeError::Unknown { unique, opcode } => {
+                tracing::debug!(opcode, "an operation is not known");
+                self.responder.answer(unique, &Answer::Error(Errno::ENOSYS));
+            }
+            DecodeError::Malformed { unique, opcode } => {
+                tracing::warn!(operation = opcode.name(), "arguments can't be decoded");
+                self.responder.answer(unique, &Answer::Error(Errno::EINVAL));
+            }
         }
     }
 }
 
 struct Call<'a, F> {
     fs: &'a F,
-    channel: &'a Arc<Channel>,
+    responder: &'a Arc<dyn Responder>,
     header: &'a RequestHeader,
     node: NodeId,
 }
 
 impl<F: FileSystem> Call<'_, F> {
     fn responder(&self) -> Arc<dyn Responder> {
-        Arc::<Channel>::clone(self.channel)
+        Arc::clone(self.responder)
     }
 
     fn unique(&self) -> Unique {

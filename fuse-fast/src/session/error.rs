@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::RingRefusal;
 use crate::mount::MountError;
 use crate::negotiate::ProtocolVersion;
 
@@ -42,6 +43,12 @@ pub enum SessionError {
         /// Why.
         source: io::Error,
     },
+    /// FUSE over io_uring was demanded and can't be had.
+    #[error("FUSE over io_uring can't be used: {0}; or set transport = auto")]
+    NoRing(#[from] RingRefusal),
+    /// A ring failed.
+    #[error("io_uring of a session thread: {0}")]
+    Ring(#[source] io::Error),
     /// A thread ended by a panic outside of a request.
     #[error("a session thread panicked")]
     ThreadPanicked,

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno as OsErrno;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{SessionConfig, SessionError};
+use super::{RingRefusal, RingShape, SessionConfig, SessionError, Transport};
 use crate::negotiate::{Capability, CapabilityRow, ConnectionInfo, Decision, ProtocolVersion};
 use crate::sys::abi::{
     MAJOR, MINOR_NEWEST, MINOR_OLDEST, Opcode, fuse_in_header, fuse_init_in, fuse_init_out, fuse_out_header,
@@ -33,10 +33,14 @@ struct Offer {
 }
 
 /// Answers INIT, once more when the kernel speaks a newer major version and starts over with ours.
+///
+/// `ring` is the shape of the rings that are ready, or why there are none. When the kernel has no use for rings and they are
+/// demanded, INIT is left unanswered.
 pub(super) fn answer(
     fd: &OwnedFd,
     config: &SessionConfig,
     mount_read_bytes_max: Option<u32>,
+    ring: Result<RingShape, RingRefusal>,
 ) -> Result<ConnectionInfo, SessionError> {
     for _attempt in 0..2 {
         let offer = read_offer(fd)?;
@@ -49,12 +53,34 @@ pub(super) fn answer(
             write(fd, offer.request, -libc::EPROTO, &[])?;
             return Err(SessionError::KernelTooOld { kernel: offer.version });
         }
+        let ring = ring.and_then(|shape| offer.ring(shape));
+        if let (Transport::Ring, Err(refusal)) = (config.transport, ring) {
+            return Err(SessionError::NoRing(refusal));
+        }
+        let config = &with_requests_for(config, ring);
         let pages = Pages::new(config, pages_max_of_kernel(), mount_read_bytes_max);
-        let info = decide(&offer, config, &pages);
+        let info = decide(&offer, config, &pages, ring);
         write(fd, offer.request, 0, message(&info, &pages).as_bytes())?;
         return Ok(info);
     }
     Err(SessionError::BadInit)
+}
+
+impl Offer {
+    fn ring(&self, shape: RingShape) -> Result<RingShape, RingRefusal> {
+        let is_offered = self.flags & Capability::OverIoUring.mask() != 0;
+        if is_offered { Ok(shape) } else { Err(RingRefusal::not_offered()) }
+    }
+}
+
+/// Requests must fit the entries of a ring.
+fn with_requests_for(config: &SessionConfig, ring: Result<RingShape, RingRefusal>) -> SessionConfig {
+    let bytes_max = ring.map_or(u32::MAX, |shape| shape.payload_bytes);
+    SessionConfig {
+        read_bytes_max: config.read_bytes_max.min(bytes_max),
+        write_bytes_max: config.write_bytes_max.min(bytes_max),
+        ..*config
+    }
 }
 
 fn read_offer(fd: &OwnedFd) -> Result<Offer, SessionError> {
@@ -116,13 +142,19 @@ fn pages_max_of_kernel() -> usize {
         .unwrap_or(PAGES_MAX_DEFAULT)
 }
 
-fn decide(offer: &Offer, config: &SessionConfig, pages: &Pages) -> ConnectionInfo {
+fn decide(
+    offer: &Offer,
+    config: &SessionConfig,
+    pages: &Pages,
+    ring: Result<RingShape, RingRefusal>,
+) -> ConnectionInfo {
     let rows = Capability::ALL.iter().map(|&capability| CapabilityRow {
         capability,
-        decision: decision(capability, config),
+        decision: decision(capability, config, ring),
         offered: offer.flags & capability.mask() != 0,
     });
     ConnectionInfo {
+        ring,
         kernel: offer.version,
         protocol: ProtocolVersion { major: MAJOR, minor: offer.version.minor.min(MINOR_NEWEST) },
         read_bytes_max: pages.read_bytes_max,
@@ -134,9 +166,14 @@ fn decide(offer: &Offer, config: &SessionConfig, pages: &Pages) -> ConnectionInf
     }
 }
 
-fn decision(capability: Capability, config: &SessionConfig) -> Decision {
-    match capability {
-        Capability::Passthrough if !config.passthrough => Decision::Refuse { reason: "switched off" },
+fn decision(
+    capability: Capability,
+    config: &SessionConfig,
+    ring: Result<RingShape, RingRefusal>,
+) -> Decision {
+    match (capability, ring) {
+        (Capability::Passthrough, _) if !config.passthrough => Decision::Refuse { reason: "switched off" },
+        (Capability::OverIoUring, Err(refusal)) => Decision::Refuse { reason: refusal.reason() },
         _ => capability.decision(),
     }
 }

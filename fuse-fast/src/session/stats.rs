@@ -1,9 +1,8 @@
 //! Counters of a session.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
-use super::Channel;
 use crate::sys::abi::Opcode;
 
 /// Opcodes are below this; the last slot counts unknown ones.
@@ -23,7 +22,7 @@ impl Counter {
     }
 }
 
-/// What one channel counts. A cache line of its own, so that threads do not share one.
+/// What one channel or ring counts. A cache line of its own, so that threads do not share one.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Counters {
@@ -87,18 +86,16 @@ impl SessionStats {
     }
 }
 
-/// Reads the counters of a session from outside of it, for as long as it runs.
+/// Reads the counters of a session from outside of it.
 #[derive(Debug, Clone)]
 pub struct StatsHandle {
-    /// Weak: a handle that is kept does not keep the connection open.
-    pub(super) channels: Vec<Weak<Channel>>,
+    pub(super) counters: Vec<Arc<Counters>>,
 }
 
 impl StatsHandle {
-    /// Counters since the start; zeros once the session has ended.
+    /// Counters since the start; the last ones once the session has ended.
     pub fn read(&self) -> SessionStats {
-        let channels: Vec<Arc<Channel>> = self.channels.iter().filter_map(Weak::upgrade).collect();
-        sum(channels.iter().map(|channel| channel.counters()))
+        sum(self.counters.iter().map(Arc::as_ref))
     }
 }
 

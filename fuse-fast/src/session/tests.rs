@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use parking_lot::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{Session, SessionConfig, SessionError};
+use super::{RingRefusal, Session, SessionConfig, SessionError, Transport};
 use crate::FileSystem;
 use crate::mount::FuseDevice;
 use crate::negotiate::{Capability, ProtocolVersion};
@@ -124,7 +124,7 @@ impl Kernel {
 }
 
 fn config() -> SessionConfig {
-    SessionConfig { threads: 2, ..SessionConfig::default() }
+    SessionConfig { threads: 2, transport: Transport::Device, ..SessionConfig::default() }
 }
 
 /// A session whose kernel offers everything.
@@ -284,4 +284,61 @@ fn settings_out_of_range_are_named() {
         let error = Session::start(device, Arc::new(Fake::default()), bad).expect_err("out of range");
         assert!(error.to_string().contains(name), "{error}");
     }
+}
+
+/// The other end of the socket takes no entries, as a kernel that is short of memory.
+#[test]
+fn entries_that_are_refused_lead_back_to_the_device() {
+    let (kernel, device) = connection();
+    kernel.send_init(7, 45, u64::MAX);
+    let config = SessionConfig { transport: Transport::Auto, ..config() };
+    let session = Session::start(device, Arc::new(Fake::default()), config).expect("falls back");
+    assert_ne!(kernel.receive_init().flags2 & (1 << 9), 0, "FUSE_OVER_IO_URING was agreed on");
+    assert_eq!(session.info().ring, Err(RingRefusal::RegistrationFailed));
+    assert!(!session.info().has(Capability::OverIoUring));
+    kernel.send(3, 8, &[0; 16]);
+    assert_eq!(kernel.receive().0.error, -libc::ESTALE);
+    assert_eq!(session.stats().requests_of("GetAttr"), 1);
+    finish(kernel, session);
+}
+
+#[test]
+fn rings_that_are_demanded_and_refused_are_an_error() {
+    let (kernel, device) = connection();
+    kernel.send_init(7, 45, u64::MAX);
+    let config = SessionConfig { transport: Transport::Ring, ..config() };
+    let starting =
+        std::thread::spawn(move || Session::start(device, Arc::new(Fake::default()), config).err());
+    kernel.receive_init();
+    drop(kernel);
+    let error = starting.join().expect("no panic").expect("no rings");
+    assert!(matches!(error, SessionError::NoRing(RingRefusal::RegistrationFailed)), "{error:?}");
+}
+
+#[test]
+fn rings_that_are_not_offered_are_not_used_or_an_error() {
+    let without = !Capability::OverIoUring.mask();
+    let (kernel, device) = connection();
+    kernel.send_init(7, 45, without);
+    let auto = SessionConfig { transport: Transport::Auto, ..config() };
+    let session = Session::start(device, Arc::new(Fake::default()), auto).expect("falls back");
+    assert_eq!(kernel.receive_init().flags2 & (1 << 9), 0);
+    let refusal = session.info().ring.expect_err("not offered");
+    assert!(matches!(refusal, RingRefusal::SwitchedOff | RingRefusal::NoKernelSupport), "{refusal}");
+    finish(kernel, session);
+
+    let (kernel, device) = connection();
+    kernel.send_init(7, 45, without);
+    let demanded = SessionConfig { transport: Transport::Ring, ..config() };
+    let error = Session::start(device, Arc::new(Fake::default()), demanded).expect_err("not offered");
+    assert!(matches!(error, SessionError::NoRing(found) if found == refusal), "{error:?}");
+}
+
+#[test]
+fn too_little_memory_for_rings_is_told() {
+    let (kernel, device) = connection();
+    let config = SessionConfig { transport: Transport::Ring, ring_bytes_max: 4096, ..config() };
+    kernel.send_init(7, 45, u64::MAX);
+    let error = Session::start(device, Arc::new(Fake::default()), config).expect_err("no memory");
+    assert!(matches!(error, SessionError::NoRing(RingRefusal::NoMemory)), "{error:?}");
 }

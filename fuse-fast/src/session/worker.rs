@@ -9,9 +9,11 @@ use nix::errno::Errno as OsErrno;
 
 use super::SessionError;
 use super::channel::Channel;
-use super::dispatch::{Next, serve};
+use super::dispatch::{Next, Origin, serve};
 use crate::FileSystem;
+use crate::decode::Request;
 use crate::notify;
+use crate::reply::Responder;
 use crate::sys::buffer::PageBuffer;
 use crate::sys::device;
 
@@ -46,9 +48,11 @@ impl<F: FileSystem> Worker<F> {
     fn serve_all(&self, mut state: F::Worker) -> Result<(), SessionError> {
         let _on_session_thread = notify::mark_session_thread();
         let mut buffer = PageBuffer::new(self.buffer_bytes);
+        let responder: Arc<dyn Responder> = Arc::<Channel>::clone(&self.channel);
+        let origin = Origin { responder: &responder, counters: self.channel.counters() };
         while let Some(length) = self.read(&mut buffer)? {
-            let request = &buffer[..length];
-            match catch_unwind(AssertUnwindSafe(|| serve(&*self.fs, &mut state, &self.channel, request))) {
+            let request = Request::decode(&buffer[..length]);
+            match catch_unwind(AssertUnwindSafe(|| serve(&*self.fs, &mut state, &origin, request))) {
                 Ok(Next::Go) => {}
                 Ok(Next::End) => return Ok(()),
                 // Its reply was dropped by the unwinding, which answered EIO.

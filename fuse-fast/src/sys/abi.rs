@@ -147,6 +147,12 @@ messages! {
         size: u64, blocks: u64, attributes_mask: u64, atime: fuse_sx_time, btime: fuse_sx_time, ctime: fuse_sx_time,
         mtime: fuse_sx_time, rdev_major: u32, rdev_minor: u32, dev_major: u32, dev_minor: u32, spare2: [u64; 14],
     }
+    /// Since 7.42. What kernel and server tell each other beside a request on a ring.
+    fuse_uring_ent_in_out { flags: u64, commit_id: u64, payload_sz: u32, padding: u32, reserved: u64, }
+    /// Since 7.42. `in_out` holds a `fuse_in_header` or a `fuse_out_header`, `op_in` the first argument; 128 bytes each.
+    fuse_uring_req_header { in_out: [u64; 16], op_in: [u64; 16], ring_ent_in_out: fuse_uring_ent_in_out, }
+    /// Since 7.42. In the 80 bytes for commands of a large submission entry.
+    fuse_uring_cmd_req { flags: u64, commit_id: u64, qid: u16, padding: [u8; 6], }
     /// Since 7.39.
     fuse_statx_out { attr_valid: u64, attr_valid_nsec: u32, flags: u32, spare: [u64; 2], stat: fuse_statx, }
 }
@@ -181,6 +187,14 @@ pub(crate) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
 pub(crate) const FSYNC_FDATASYNC: u32 = 1 << 0;
 /// `FUSE_LK_FLOCK`: an flock(2) lock.
 pub(crate) const LK_FLOCK: u32 = 1 << 0;
+
+/// `enum fuse_uring_cmd`: commands on a ring. Since 7.42.
+pub(crate) mod uring_cmd {
+    /// Gives the kernel an entry (`FUSE_IO_URING_CMD_REGISTER`); completes with its first request.
+    pub(crate) const REGISTER: u32 = 1;
+    /// Answers the request in an entry and completes with the next (`FUSE_IO_URING_CMD_COMMIT_AND_FETCH`).
+    pub(crate) const COMMIT_AND_FETCH: u32 = 2;
+}
 
 /// `enum fuse_notify_code`.
 pub(crate) mod notify_code {

@@ -1,12 +1,45 @@
 //! Answers and values as messages to the kernel.
 
+use std::io::IoSlice;
 use std::time::Duration;
 
+use zerocopy::IntoBytes;
+
 use super::abi::{
-    FOPEN_PASSTHROUGH, fuse_attr, fuse_attr_out, fuse_entry_out, fuse_file_lock, fuse_kstatfs, fuse_open_out,
-    fuse_statx, fuse_statx_out, fuse_sx_time,
+    FOPEN_PASSTHROUGH, fuse_attr, fuse_attr_out, fuse_entry_out, fuse_file_lock, fuse_getxattr_out,
+    fuse_kstatfs, fuse_lk_out, fuse_lseek_out, fuse_open_out, fuse_statx, fuse_statx_out, fuse_sx_time,
+    fuse_write_out,
 };
+use crate::reply::Answer;
 use crate::types::{Attributes, Entry, FileLock, Opened, OpenedDir, StatFs, StatxAttributes, Timestamp};
+
+/// Hands an answer to `deliver`: the error as the kernel counts it, 0 or negative, and the message in parts.
+pub(crate) fn answer(answer: &Answer<'_>, deliver: impl FnOnce(i32, &[IoSlice<'_>])) {
+    match answer {
+        Answer::Error(errno) => deliver(-errno.get(), &[]),
+        Answer::Done => deliver(0, &[]),
+        Answer::Entry(value) => deliver(0, &[IoSlice::new(entry(value).as_bytes())]),
+        Answer::Attributes(value) => deliver(0, &[IoSlice::new(attributes(value).as_bytes())]),
+        Answer::Statx(value) => deliver(0, &[IoSlice::new(statx(value).as_bytes())]),
+        Answer::Opened(value) => deliver(0, &[IoSlice::new(opened(value).as_bytes())]),
+        Answer::OpenedDir(value) => deliver(0, &[IoSlice::new(opened_dir(value).as_bytes())]),
+        Answer::Created(value) => {
+            let (entry, opened) = (entry(&value.entry), opened(&value.opened));
+            deliver(0, &[IoSlice::new(entry.as_bytes()), IoSlice::new(opened.as_bytes())]);
+        }
+        Answer::StatFs(value) => deliver(0, &[IoSlice::new(statfs(value).as_bytes())]),
+        Answer::Data(parts) => deliver(0, parts),
+        Answer::Listing(listing) => deliver(0, &[IoSlice::new(listing.bytes())]),
+        Answer::XattrSize(size) => {
+            deliver(0, &[IoSlice::new(fuse_getxattr_out { size: *size, padding: 0 }.as_bytes())])
+        }
+        Answer::Written(written) => {
+            deliver(0, &[IoSlice::new(fuse_write_out { size: written.0, padding: 0 }.as_bytes())])
+        }
+        Answer::Offset(offset) => deliver(0, &[IoSlice::new(fuse_lseek_out { offset: offset.0 }.as_bytes())]),
+        Answer::Lock(value) => deliver(0, &[IoSlice::new(fuse_lk_out { lk: lock(value) }.as_bytes())]),
+    }
+}
 
 /// Seconds and nanoseconds of a validity. `u64::MAX` seconds are for ever: the kernel caps what it can't count.
 fn validity(valid: Duration) -> (u64, u32) {

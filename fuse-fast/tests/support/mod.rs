@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuse_fast::mount::{MountOptions, mount};
-use fuse_fast::session::{Session, SessionConfig};
+use fuse_fast::session::{Session, SessionConfig, Transport};
 use fuse_fast::{FileSystem, OpenedFlags};
 use memory_fs::MemoryFs;
 
@@ -24,6 +24,30 @@ pub fn cannot_mount() -> bool {
     };
     println!("SKIP: {reason}");
     true
+}
+
+/// Why FUSE over io_uring can't be tested here. Switches it on: the switch holds for mounts that are made after it.
+pub fn cannot_use_rings() -> bool {
+    const SWITCH: &str = "/sys/module/fuse/parameters/enable_uring";
+    if !Path::new(SWITCH).exists() {
+        println!("SKIP: no FUSE over io_uring in this kernel (Linux 6.14)");
+        return true;
+    }
+    std::fs::write(SWITCH, "Y").expect("root can switch it on");
+    false
+}
+
+/// Runs a check on each transport, on those that can't be had with a word about why.
+pub fn on_every_transport(check: impl Fn(Transport)) {
+    if cannot_mount() {
+        return;
+    }
+    for transport in [Transport::Device, Transport::Ring] {
+        println!("transport: {transport:?}");
+        if transport == Transport::Device || !cannot_use_rings() {
+            check(transport);
+        }
+    }
 }
 
 /// A mounted file system in a directory of its own; unmounted at the end.
@@ -51,13 +75,17 @@ impl<F: FileSystem> Mounted<F> {
 /// An hour: nothing expires during a test.
 pub const LONG: Duration = Duration::from_secs(3600);
 
+/// Session threads of [`mounted`].
+pub const THREADS: usize = 3;
+
 /// A memory file system whose answers stay valid for `valid`.
 pub fn memory(valid: Duration) -> MemoryFs {
     MemoryFs::new(valid, OpenedFlags::NONE)
 }
 
-pub fn mounted(fs: MemoryFs) -> Mounted<MemoryFs> {
-    Mounted::new(fs, &MountOptions::default(), SessionConfig { threads: 3, ..SessionConfig::default() })
+pub fn mounted(transport: Transport, fs: MemoryFs) -> Mounted<MemoryFs> {
+    let config = SessionConfig { threads: THREADS, transport, ..SessionConfig::default() };
+    Mounted::new(fs, &MountOptions::default(), config)
 }
 
 /// Bytes that differ from place to place: a linear congruential sequence (Knuth's MMIX constants).

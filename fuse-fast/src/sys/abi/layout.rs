@@ -20,6 +20,9 @@ const NEWER: &[(&str, usize, &[usize])] = &[
         &[0, 4, 8, 16, 20, 24, 28, 30, 32, 40, 48, 56, 64, 80, 96, 112, 128, 132, 136, 140, 144],
     ),
     ("fuse_statx_out", 288, &[0, 8, 12, 16, 32]),
+    ("fuse_uring_ent_in_out", 32, &[0, 8, 16, 20, 24]),
+    ("fuse_uring_req_header", 288, &[0, 128, 256]),
+    ("fuse_uring_cmd_req", 24, &[0, 8, 16, 18]),
 ];
 
 /// Names that differ from the header's on purpose.
