@@ -8,14 +8,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, and the crates of ours that it may name under `[dependencies]` or `[build-dependencies]`.
-const ALLOWED: [(&str, &[&str]); 7] = [
-    ("forebay", &["ebpf", "fuse-fast", "slab-store", "ufs"]),
+const ALLOWED: [(&str, &[&str]); 8] = [
+    ("forebay", &["ebpf", "fuse-fast", "slab-store", "staging", "ufs"]),
     ("fuse-fast", &[]),
     ("slab-store", &[]),
+    ("staging", &[]),
     ("ufs", &[]),
     ("s3-server", &[]),
-    ("forebay-tests", &["forebay", "fuse-fast", "s3-server", "slab-store", "ufs"]),
-    ("forebay-bench", &["forebay", "fuse-fast", "s3-server", "slab-store", "ufs"]),
+    ("forebay-tests", &["forebay", "fuse-fast", "s3-server", "slab-store", "staging", "ufs"]),
+    ("forebay-bench", &["forebay", "fuse-fast", "s3-server", "slab-store", "staging", "ufs"]),
 ];
 
 /// What any crate may name under `[dev-dependencies]`: the S3 server is test support, and a crate names itself to turn

@@ -1,0 +1,425 @@
+//! The staged tree in memory: what the journal's changes add up to.
+//!
+//! [`Tree::apply`] is the only way that names, nodes and events change; a running daemon and a recovery call it alike.
+//! The questions that changes are made of ("may this be renamed?") are asked in `names` and `publish`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+use crate::content::FileNode;
+use crate::journal::RecordSeq;
+use crate::publish_order::{Footprint, PublishOrder};
+use crate::record::{Change, Entry, EventAction, EventRecord, NodeKind, NodeMeta};
+use crate::space::Space;
+use crate::types::{Attributes, Durability, EventSeq, Kind, Moment, NodeNumber, NodeType, NodeView};
+
+pub(crate) struct Tree {
+    pub(crate) nodes: HashMap<NodeNumber, Node>,
+    pub(crate) events: BTreeMap<EventSeq, Event>,
+    pub(crate) order: PublishOrder,
+    pub(crate) next_node: u64,
+    pub(crate) next_event: u64,
+    /// Files with changes that no event speaks of yet, and since when.
+    pub(crate) written: BTreeMap<NodeNumber, Instant>,
+    /// Changes come from a journal, and files are not what they will be when their backing files were looked at.
+    pub(crate) is_replaying: bool,
+    tree_depth: usize,
+    space: Arc<Space>,
+}
+
+pub(crate) struct Node {
+    pub(crate) meta: NodeMeta,
+    pub(crate) body: Body,
+    /// Its name; `None` when it was unlinked, or is the root.
+    pub(crate) parent: Option<(NodeNumber, Box<str>)>,
+    /// How often the kernel refers to it.
+    pub(crate) references: u64,
+    /// Its put, when one is waiting and is not sent to an older name.
+    pub(crate) event: Option<EventSeq>,
+    /// Rises with each change of attributes.
+    pub(crate) meta_generation: u64,
+    /// The record that changed it last.
+    pub(crate) recorded: RecordSeq,
+}
+
+pub(crate) enum Body {
+    File(Arc<FileNode>),
+    Directory(BTreeMap<Box<str>, Entry>),
+    Symlink,
+}
+
+/// A publish event that waits.
+pub(crate) struct Event {
+    pub(crate) record: EventRecord,
+    pub(crate) footprint: Footprint,
+    pub(crate) state: EventState,
+    /// When it was made.
+    pub(crate) since: Instant,
+    /// When its node was last closed, synced or changed.
+    pub(crate) changed: Instant,
+    /// Not to be tried again before.
+    pub(crate) not_before: Option<Instant>,
+    /// When somebody asked for it at once.
+    pub(crate) hastened: Option<Instant>,
+    /// Size of the file at that moment.
+    pub(crate) size_bytes: u64,
+    /// Attributes that the upload took along.
+    pub(crate) taken_meta_generation: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventState {
+    Waiting,
+    /// A worker has it.
+    Taken,
+}
+
+impl Tree {
+    pub(crate) fn new(tree_depth: usize, space: Arc<Space>, root: Attributes) -> Self {
+        let meta = NodeMeta {
+            kind: NodeKind::Directory { opaque: false },
+            attributes: root,
+            xattrs: BTreeMap::new(),
+            is_remote: true,
+            placed: EventSeq(0),
+        };
+        let mut root = Node::new(meta, Body::Directory(BTreeMap::new()));
+        root.references = 1;
+        Self {
+            nodes: HashMap::from([(NodeNumber::ROOT, root)]),
+            events: BTreeMap::new(),
+            order: PublishOrder::default(),
+            next_node: 1,
+            next_event: 1,
+            written: BTreeMap::new(),
+            is_replaying: true,
+            tree_depth,
+            space,
+        }
+    }
+
+    /// Makes a change true. `Err` says what it contradicts, which only a damaged journal can.
+    pub(crate) fn apply(&mut self, change: Change, now: Instant, seq: RecordSeq) -> Result<(), &'static str> {
+        match change {
+            Change::Node { number, meta } => self.set_node(number, meta, seq),
+            Change::NodeGone { number } => self.remove_node(number),
+            Change::Entry { parent, name, entry } => return self.set_entry(parent, name, entry),
+            Change::EntryGone { parent, name } => return self.remove_entry(parent, &name),
+            Change::Data { number, data } => {
+                if !(data.local.is_well_formed() && data.changed.is_well_formed()) {
+                    return Err("extents out of order");
+                }
+                self.file(number)?.update(|content| {
+                    content.is_dirty = !data.changed.is_empty()
+                        || data.base.as_ref().is_none_or(|base| base.size_bytes != data.size_bytes);
+                    content.replace(data);
+                });
+            }
+            Change::Synced { number, data } => {
+                if !(data.local.is_well_formed() && data.changed.is_well_formed()) {
+                    return Err("extents out of order");
+                }
+                let is_replaying = self.is_replaying;
+                self.file(number)?.update(|content| {
+                    if is_replaying { content.replay_synced(data) } else { content.set_synced(data) }
+                });
+            }
+            Change::Published { number, base, changed, is_dirty, size_bytes } => {
+                if !changed.is_well_formed() {
+                    return Err("extents out of order");
+                }
+                let is_replaying = self.is_replaying;
+                self.file(number)?.update(|content| {
+                    if is_replaying {
+                        content.replay_unrecorded(&changed, size_bytes);
+                    }
+                    content.published(base, changed, is_dirty);
+                });
+            }
+            Change::Wrote { number, start, end } => {
+                self.file(number)?.update(|content| content.wrote(start, end))
+            }
+            Change::Truncated { number, size_bytes } => {
+                self.file(number)?.update(|content| content.truncated(size_bytes));
+            }
+            Change::Touched { number, mtime } => self.file(number)?.update(|content| content.mtime = mtime),
+            Change::Event { seq, event } => self.set_event(seq, event, now),
+            Change::EventGone { seq } => self.remove_event(seq),
+            Change::Counters { node, event } => {
+                self.next_node = self.next_node.max(node);
+                self.next_event = self.next_event.max(event);
+            }
+            Change::Upload { number, upload } => {
+                self.file(number)?.update(|content| content.resumable = upload)
+            }
+        }
+        Ok(())
+    }
+
+    fn set_node(&mut self, number: NodeNumber, meta: NodeMeta, seq: RecordSeq) {
+        if number.is_born_here() {
+            self.next_node = self.next_node.max((number.0 & !NodeNumber::BORN_HERE) + 1);
+        }
+        let space = self.space.clone();
+        let node = self.nodes.entry(number).or_insert_with(|| {
+            let body = Body::new(&meta, space);
+            Node::new(meta.clone(), body)
+        });
+        if let Body::File(file) = &node.body {
+            file.content.lock().mtime = meta.attributes.mtime;
+        }
+        node.meta = meta;
+        node.recorded = seq;
+    }
+
+    pub(crate) fn remove_node(&mut self, number: NodeNumber) {
+        self.nodes.remove(&number);
+        self.written.remove(&number);
+    }
+
+    fn set_entry(&mut self, parent: NodeNumber, name: Box<str>, entry: Entry) -> Result<(), &'static str> {
+        if let Some(number) = entry.node {
+            let node = self.nodes.get_mut(&number).ok_or("a name without its node")?;
+            node.parent = Some((parent, name.clone()));
+        }
+        let replaced = self.entries_mut(parent)?.insert(name.clone(), entry.clone()).and_then(|old| old.node);
+        self.unname(replaced.filter(|old| Some(*old) != entry.node), parent, &name);
+        Ok(())
+    }
+
+    fn remove_entry(&mut self, parent: NodeNumber, name: &str) -> Result<(), &'static str> {
+        let removed = self.entries_mut(parent)?.remove(name).and_then(|old| old.node);
+        self.unname(removed, parent, name);
+        Ok(())
+    }
+
+    /// The node has lost this name; it may have got another one in the same record.
+    fn unname(&mut self, number: Option<NodeNumber>, parent: NodeNumber, name: &str) {
+        if let Some(node) = number.and_then(|number| self.nodes.get_mut(&number))
+            && node.parent.as_ref().is_some_and(|(at, called)| *at == parent && **called == *name)
+        {
+            node.parent = None;
+        }
+    }
+
+    fn set_event(&mut self, seq: EventSeq, record: EventRecord, now: Instant) {
+        self.next_event = self.next_event.max(seq.0 + 1);
+        if let Some(event) = self.events.get_mut(&seq) {
+            event.record = record;
+            return;
+        }
+        let size_bytes = match record.action {
+            EventAction::Put { node } => self.place_event(seq, node),
+            EventAction::Remove { .. } => 0,
+        };
+        let is_directory = self.is_directory_event(&record);
+        let paths = std::iter::once(&record.path).chain(&record.formerly).map(AsRef::as_ref);
+        let footprint = Footprint::new(paths, is_directory, self.tree_depth);
+        self.order.insert(seq, &footprint);
+        let event = Event {
+            record,
+            footprint,
+            state: EventState::Waiting,
+            since: now,
+            changed: now,
+            not_before: None,
+            hastened: None,
+            size_bytes,
+            taken_meta_generation: 0,
+        };
+        self.events.insert(seq, event);
+    }
+
+    /// Tells the node that this is its event now, and gives its size.
+    fn place_event(&mut self, seq: EventSeq, number: NodeNumber) -> u64 {
+        let Some(node) = self.nodes.get_mut(&number) else { return 0 };
+        node.event = Some(seq);
+        self.written.remove(&number);
+        match &node.body {
+            Body::File(file) => {
+                let mut content = file.content.lock();
+                content.event_generation = content.generation;
+                content.is_in_written = false;
+                content.now.size_bytes
+            }
+            _ => 0,
+        }
+    }
+
+    fn is_directory_event(&self, record: &EventRecord) -> bool {
+        match &record.action {
+            EventAction::Put { node } => {
+                self.nodes.get(node).is_some_and(|node| matches!(node.body, Body::Directory(_)))
+            }
+            EventAction::Remove { below, .. } => below.is_directory(),
+        }
+    }
+
+    fn remove_event(&mut self, seq: EventSeq) {
+        let Some(event) = self.events.remove(&seq) else { return };
+        self.order.remove(seq, &event.footprint);
+        if let EventAction::Put { node } = event.record.action
+            && let Some(node) = self.nodes.get_mut(&node)
+            && node.event == Some(seq)
+        {
+            node.event = None;
+        }
+    }
+
+    pub(crate) fn file(&self, number: NodeNumber) -> Result<&Arc<FileNode>, &'static str> {
+        match self.nodes.get(&number).map(|node| &node.body) {
+            Some(Body::File(file)) => Ok(file),
+            _ => Err("data of a node that is no file"),
+        }
+    }
+
+    fn entries_mut(&mut self, number: NodeNumber) -> Result<&mut BTreeMap<Box<str>, Entry>, &'static str> {
+        match self.nodes.get_mut(&number).map(|node| &mut node.body) {
+            Some(Body::Directory(entries)) => Ok(entries),
+            _ => Err("a name in a node that is no directory"),
+        }
+    }
+
+    /// The entries of a directory.
+    pub(crate) fn entries(&self, number: NodeNumber) -> Option<&BTreeMap<Box<str>, Entry>> {
+        match self.nodes.get(&number).map(|node| &node.body) {
+            Some(Body::Directory(entries)) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// What is at a name.
+    pub(crate) fn entry(&self, parent: NodeNumber, name: &str) -> Option<&Entry> {
+        self.entries(parent).and_then(|entries| entries.get(name))
+    }
+
+    /// Path of a node in the mount, without a leading slash; `None` when it has no name any more.
+    pub(crate) fn path(&self, number: NodeNumber) -> Option<String> {
+        let mut names = Vec::new();
+        let mut at = number;
+        while at != NodeNumber::ROOT {
+            let (parent, name) = self.nodes.get(&at)?.parent.as_ref()?;
+            names.push(name.as_ref());
+            at = *parent;
+        }
+        names.reverse();
+        Some(names.join("/"))
+    }
+
+    /// Path of a name.
+    pub(crate) fn path_of(&self, parent: NodeNumber, name: &str) -> Option<String> {
+        let mut path = self.path(parent)?;
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(name);
+        Some(path)
+    }
+
+    /// Is `number` the same as `above`, or below it?
+    pub(crate) fn is_within(&self, number: NodeNumber, above: NodeNumber) -> bool {
+        let mut at = number;
+        while at != above {
+            match self.nodes.get(&at).and_then(|node| node.parent.as_ref()) {
+                Some((parent, _)) => at = *parent,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The node as users see it.
+    pub(crate) fn view(&self, number: NodeNumber, flushed: RecordSeq) -> Option<NodeView> {
+        let node = self.nodes.get(&number)?;
+        let mut attributes = node.meta.attributes;
+        let mut version = None;
+        let mut local_bytes = 0;
+        let kind = match (&node.meta.kind, &node.body) {
+            (NodeKind::Symlink { target }, _) => Kind::Symlink { target: target.clone() },
+            (_, Body::File(file)) => {
+                let content = file.content.lock();
+                attributes.mtime = content.mtime;
+                attributes.ctime = attributes.ctime.max(content.mtime);
+                version = content.now.base.as_ref().and_then(|base| base.version.clone());
+                local_bytes = content.now.local.total_bytes();
+                Kind::File { size_bytes: content.now.size_bytes }
+            }
+            (NodeKind::Directory { opaque }, _) => Kind::Directory { opaque: *opaque },
+            (NodeKind::File, _) => return None,
+        };
+        let durability = self.durability(node, flushed);
+        version = version.filter(|_| durability == Durability::Remote);
+        Some(NodeView { number, kind, attributes, durability, version, local_bytes })
+    }
+
+    fn durability(&self, node: &Node, flushed: RecordSeq) -> Durability {
+        let is_recorded = node.recorded <= flushed;
+        let (is_remote, is_local) = match &node.body {
+            Body::File(file) => {
+                let content = file.content.lock();
+                let is_synced = content.generation == content.synced_generation;
+                (node.meta.is_remote && !content.is_dirty, is_synced && is_recorded)
+            }
+            _ => (node.meta.is_remote, is_recorded),
+        };
+        let is_taken = node
+            .event
+            .and_then(|seq| self.events.get(&seq))
+            .is_some_and(|event| event.state == EventState::Taken);
+        match (is_remote, is_taken, is_local) {
+            (true, ..) => Durability::Remote,
+            (_, true, _) => Durability::Uploading,
+            (.., true) => Durability::Local,
+            _ => Durability::Accepted,
+        }
+    }
+}
+
+impl Node {
+    fn new(meta: NodeMeta, body: Body) -> Self {
+        Self {
+            meta,
+            body,
+            parent: None,
+            references: 0,
+            event: None,
+            meta_generation: 0,
+            recorded: RecordSeq(0),
+        }
+    }
+
+    pub(crate) fn node_type(&self) -> NodeType {
+        match self.body {
+            Body::File(_) => NodeType::File,
+            Body::Directory(_) => NodeType::Directory,
+            Body::Symlink => NodeType::Symlink,
+        }
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self.body, Body::Directory(_))
+    }
+
+    /// Does anybody need it although it has no name?
+    pub(crate) fn is_held(&self) -> bool {
+        self.references > 0 || matches!(&self.body, Body::File(file) if file.content.lock().handles > 0)
+    }
+}
+
+impl Body {
+    fn new(meta: &NodeMeta, space: Arc<Space>) -> Self {
+        match meta.kind {
+            NodeKind::File => {
+                let mtime: Moment = meta.attributes.mtime;
+                let file = FileNode::new(crate::record::FileData::default(), mtime, space);
+                file.update(|content| content.is_dirty = !meta.is_remote);
+                Body::File(Arc::new(file))
+            }
+            NodeKind::Directory { .. } => Body::Directory(BTreeMap::new()),
+            NodeKind::Symlink { .. } => Body::Symlink,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What the staged tree promises, on a simulated disk and on a real one.
+
+mod data;
+mod names;
+mod publishing;
+mod recovery;
+mod support;
