@@ -13,6 +13,7 @@
 //! whole interface, so the tests hold for any build of it.
 
 mod binary;
+mod cut_disk;
 mod daemon;
 mod loop_device;
 mod mounts;
@@ -28,6 +29,7 @@ mod wait;
 mod watchdog;
 
 pub use binary::forebay;
+pub use cut_disk::{CutDisk, Survivors, Trigger};
 pub use daemon::Daemon;
 pub use loop_device::{Disk, LoopDevice};
 pub use mounts::{detach, mounted_at};

@@ -104,12 +104,12 @@ impl Drop for Disk {
     }
 }
 
-fn losetup() -> Command {
+pub(crate) fn losetup() -> Command {
     system_program("losetup")
 }
 
 /// A program that may lie where only root's search path leads.
-fn system_program(name: &str) -> Command {
+pub(crate) fn system_program(name: &str) -> Command {
     let mut command = Command::new(name);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
