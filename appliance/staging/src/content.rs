@@ -147,6 +147,11 @@ impl Content {
         self.now.local.covers(0..self.now.base_bytes)
     }
 
+    /// Has a writer changed it since its last close or sync?
+    pub(crate) fn is_being_written(&self) -> bool {
+        self.writers > 0 && self.generation != self.event_generation
+    }
+
     /// Would this write make more ranges than one file may have?
     pub(crate) fn is_too_much(&self, range: Range<u64>) -> bool {
         let is_full = |extents: &Extents| extents.count() >= EXTENTS_MAX && !extents.touches(range.clone());
@@ -255,6 +260,12 @@ impl Content {
     pub(crate) fn replace(&mut self, data: FileData) {
         self.synced = None;
         self.now = data;
+    }
+
+    /// The same bytes as a file of its own.
+    pub(crate) fn without_base(&self) -> FileData {
+        let local = Extents::of(0..self.now.size_bytes);
+        FileData { size_bytes: self.now.size_bytes, changed: local.clone(), local, ..FileData::default() }
     }
 
     /// What a killed daemon left; what a power cut would leave stays what it was.

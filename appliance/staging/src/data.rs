@@ -99,8 +99,11 @@ impl Shared {
         let failed = |source| StageError::Io { action: "open a backing file", source };
         let file = self.disk.open(&backing_path(number), !is_there).map_err(failed)?;
         if !is_there {
-            // What an earlier node of this number left is not this file's.
-            self.graveyard.lock().retain(|(_, dead)| *dead != number);
+            // An earlier node of this number left a file: the record that it is gone has to be flushed before.
+            if self.graveyard.lock().iter().any(|(_, dead)| *dead == number) {
+                self.journal.flush(self.journal.last())?;
+                self.bury();
+            }
             file.set_size(0).and_then(|()| file.set_size(content.now.size_bytes)).map_err(failed)?;
             content.has_backing = true;
             content.is_name_new = true;
@@ -197,7 +200,7 @@ impl StagedFile {
         });
         let shared = &self.staging.shared;
         if is_first {
-            shared.tree.lock().written.entry(self.number).or_insert(shared.now());
+            shared.tree.lock().note_being_written(self.number, shared.now());
         }
         if needs_record {
             let change = Change::Wrote { number: self.number, start, end };
@@ -231,7 +234,7 @@ impl StagedFile {
             let change = Change::Wrote { number: self.number, start: range.start, end: range.end };
             shared.commit(&mut tree, vec![change], Room::Grows)?;
         }
-        tree.written.entry(self.number).or_insert(shared.now());
+        tree.note_being_written(self.number, shared.now());
         self.node.update(|content| {
             content.mtime = mtime;
             content.is_in_written = true;
@@ -256,7 +259,7 @@ impl StagedFile {
             if size_bytes < self.size() { Room::Frees } else { Room::Grows },
         )?;
         backing.set_size(size_bytes).map_err(|source| shared.sync_failed("truncate", source))?;
-        tree.written.entry(self.number).or_insert(shared.now());
+        tree.note_being_written(self.number, shared.now());
         self.node.update(|content| {
             content.mtime = mtime;
             content.is_in_written = true;
@@ -371,7 +374,7 @@ impl StagedFile {
         });
         if is_changed {
             let now = self.staging.shared.now();
-            self.staging.shared.tree.lock().written.entry(self.number).or_insert(now);
+            self.staging.shared.tree.lock().note_being_written(self.number, now);
         }
         Ok(())
     }
@@ -384,6 +387,25 @@ impl StagedFile {
             return Ok(());
         }
         self.write_over_base(0..size_bytes, self.staging.shared.moment(), || Ok(()))
+    }
+
+    /// Lets go of the base: the file is what is here from now on. Every byte of it has to be here. Blocks.
+    pub fn detach(&self) -> Result<(), StageError> {
+        let shared = &self.staging.shared;
+        shared.poison.check()?;
+        let _one = self.node.sync.lock();
+        let _filling = self.node.filling.lock();
+        if !self.gaps().is_empty() {
+            return Err(StageError::Invalid("the file needs its base"));
+        }
+        let is_name_new = self.node.content.lock().is_name_new;
+        shared.flush_backing(self.number, &self.node, is_name_new)?;
+        let mut tree = shared.tree_to_change()?;
+        let data = self.node.content.lock().without_base();
+        let seq = shared.commit(&mut tree, vec![Change::Data { number: self.number, data }], Room::Grows)?;
+        drop(tree);
+        self.node.update(|content| content.is_name_new = false);
+        shared.flush(seq)
     }
 
     /// Data, size and name survive a power cut when this returns. Blocks. Makes a publish event when there is

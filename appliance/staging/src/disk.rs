@@ -45,6 +45,8 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Allocates room for a range, and extends the file to it.
     fn allocate(&self, range: Range<u64>) -> io::Result<()>;
+    /// Writes zeroes to a range behind the end, so that later writes there need no metadata and cannot fail for room.
+    fn prepare(&self, range: Range<u64>) -> io::Result<()>;
     /// Makes a range read as zeroes and frees its room; the size stays.
     fn punch(&self, range: Range<u64>) -> io::Result<()>;
     /// The ranges that may hold other bytes than zeroes.

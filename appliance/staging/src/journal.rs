@@ -316,22 +316,14 @@ impl Segment {
             return Ok(());
         }
         let target = wanted.next_multiple_of(ROOM_STEP_BYTES);
-        match self.allocate(target) {
-            Ok(()) => Ok(()),
+        match self.file.prepare(self.allocated..target) {
+            Ok(()) => {
+                self.allocated = target;
+                Ok(())
+            }
             Err(_) if room == Room::Frees && self.end + bytes <= self.allocated => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    fn allocate(&mut self, target: u64) -> io::Result<()> {
-        static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
-        self.file.allocate(self.allocated..target)?;
-        while self.allocated < target {
-            let len = (target - self.allocated).min(ZEROES.len() as u64);
-            self.file.write_all_at(&ZEROES[..len as usize], self.allocated)?;
-            self.allocated += len;
-        }
-        Ok(())
     }
 }
 

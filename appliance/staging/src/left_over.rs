@@ -57,7 +57,7 @@ pub fn left_over(parent: &Path, configured: &[String]) -> Result<Vec<LeftOver>, 
 fn survey(directory: PathBuf, identity: String) -> Option<LeftOver> {
     let options = Options::new(directory.clone(), identity.clone());
     let space = Arc::new(Space::new(u64::MAX));
-    let mut tree = Tree::new(options.tree_depth, space.clone(), options.root);
+    let mut tree = Tree::new(options.tree_depth, options.delay.clone(), space.clone(), options.root);
     let problem = replay_into(&RealDisk::new(directory.clone()), &options, &mut tree)
         .err()
         .map(|error| error.to_string());

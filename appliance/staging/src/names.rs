@@ -338,9 +338,11 @@ impl Shared {
         let now = self.now();
         let Some(node) = tree.nodes.get_mut(&number) else { return };
         node.meta_generation += 1;
-        if let Some(event) = node.event.and_then(|seq| tree.events.get_mut(&seq)) {
+        let waiting = node.event;
+        if let Some(event) = waiting.and_then(|seq| tree.events.get_mut(&seq)) {
             event.changed = now;
         }
+        waiting.into_iter().for_each(|seq| tree.reschedule(seq));
     }
 }
 

@@ -95,6 +95,8 @@ impl Staging {
             uuid,
             tree: Mutex::new(loaded.tree),
             graveyard: Mutex::new(Vec::new()),
+            unsynced_replacements: Mutex::new(Vec::new()),
+            syncing_replacements: Mutex::new(()),
             on_change: RwLock::new(None),
             _lock: lock,
             space,
@@ -142,7 +144,7 @@ fn load(
     space: Arc<Space>,
     boot_id: &[u8; 36],
 ) -> Result<Loaded, OpenError> {
-    let mut tree = Tree::new(options.tree_depth, space, options.root);
+    let mut tree = Tree::new(options.tree_depth, options.delay.clone(), space, options.root);
     let replayed = replay_into(disk, options, &mut tree)?;
     let was_power_cut = replayed.as_ref().is_some_and(|replayed| replayed.is_of_another_boot(boot_id));
     let mut recovery = Recovery { was_power_cut, ..Recovery::default() };

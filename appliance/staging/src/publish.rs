@@ -23,6 +23,8 @@ pub use job::{Resumed, Upload, UploadKind};
 
 /// Events that one call of [`Staging::ready`] gives at most.
 const READY_MAX: usize = 1024;
+/// Files of this size are worth an upload in parts before their turn.
+const EARLY_BYTES_MIN: u64 = 8 << 20;
 
 /// What an event asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,10 @@ pub enum Turn {
     Wait,
     /// The bytes that were uploaded changed meanwhile: upload again.
     Changed,
+    /// These files come from the object that the request would replace or remove: bring their data here with
+    /// [`StagedFile::fill`](crate::StagedFile::fill), let go of it with
+    /// [`StagedFile::detach`](crate::StagedFile::detach), and ask again.
+    FillFirst(Vec<NodeNumber>),
 }
 
 /// What became of a published file.
@@ -80,25 +86,25 @@ pub enum Outcome {
 }
 
 impl Staging {
-    /// Events whose delay is over and that nobody has taken, in order, at most 1024 at once.
+    /// Events whose delay is over and that nobody has taken, in order, at most 1024 at once: those whose turn it is, and
+    /// large files, whose data may go ahead.
     pub fn ready(&self, now: Instant) -> Vec<EventView> {
         let mut tree = self.shared.tree.lock();
         self.shared.note_open_files(&mut tree, now);
-        let rule = &self.shared.options.delay;
-        let ready = tree
-            .events
-            .iter()
-            .filter(|(_, event)| event.state == EventState::Waiting && delay::due(&tree, event, rule) <= now);
-        ready.take(READY_MAX).map(|(seq, event)| event_view(*seq, event)).collect()
+        let due = tree.schedule.due_by(now).filter_map(|seq| Some((seq, tree.events.get(&seq)?)));
+        let ready = due.filter(|(seq, event)| {
+            event.size_bytes >= EARLY_BYTES_MIN || tree.order.may_publish(*seq, &event.footprint)
+        });
+        let mut ready: Vec<_> = ready.take(READY_MAX).map(|(seq, event)| event_view(seq, event)).collect();
+        ready.sort_unstable_by_key(|event| event.seq);
+        ready
     }
 
-    /// When the next event that nobody has taken becomes ready, or a file that is being written has to be published.
+    /// When the next event that nobody has taken becomes ready, or a file that is being written has to be published. It
+    /// may have been long ago, for an event that waits for its turn.
     pub fn next_due(&self) -> Option<Instant> {
         let tree = self.shared.tree.lock();
-        let rule = &self.shared.options.delay;
-        let waiting = tree.events.values().filter(|event| event.state == EventState::Waiting);
-        let next = waiting.map(|event| delay::due(&tree, event, rule)).min();
-        next.into_iter().chain(delay::next_open(&tree, rule)).min()
+        tree.schedule.next().into_iter().chain(delay::next_open(&tree)).min()
     }
 
     /// All events at and below a path, in order.
@@ -124,9 +130,12 @@ impl Staging {
             return Ok(());
         };
         let last = *last.0;
-        for event in tree.events.range_mut(..=last).map(|(_, event)| event) {
-            event.not_before = None;
-            event.hastened = Some(now);
+        let earlier: Vec<_> = tree.events.range(..=last).map(|(seq, _)| *seq).collect();
+        for seq in earlier {
+            if let Some(event) = tree.events.get_mut(&seq) {
+                (event.not_before, event.hastened) = (None, Some(now));
+            }
+            tree.reschedule(seq);
         }
         self.shared.notify();
         Ok(())
@@ -138,7 +147,9 @@ impl Staging {
         let event = tree.events.get_mut(&seq).filter(|event| event.state == EventState::Waiting);
         let event = event.ok_or(StageError::NoEvent { seq })?;
         event.state = EventState::Taken;
-        Ok(event_view(seq, event))
+        let view = event_view(seq, event);
+        tree.schedule.set(seq, None);
+        Ok(view)
     }
 
     /// Gives an event back, to be tried again later. One that is gone is fine.
@@ -153,6 +164,7 @@ impl Staging {
         {
             file.content.lock().upload = None;
         }
+        tree.reschedule(seq);
         self.shared.notify();
     }
 
@@ -168,6 +180,10 @@ impl Staging {
         let event = tree.events.get(&seq).ok_or(StageError::NoEvent { seq })?;
         if !tree.order.may_publish(seq, &event.footprint) {
             return Ok(Turn::Wait);
+        }
+        let in_need = copied_later(&tree, event, target);
+        if !in_need.is_empty() {
+            return Ok(Turn::FillFirst(in_need));
         }
         if let EventAction::Remove { below, .. } = &event.record.action {
             return Ok(Turn::Now { replaces: Some(below.clone()) });
@@ -355,6 +371,25 @@ fn replaced_by(tree: &Tree, event: &Event) -> Option<Base> {
     tree.entry(parent, name)?.below.clone()
 }
 
+/// Files with a put of their own to come that needs the object at `target`.
+fn copied_later(tree: &Tree, event: &Event, target: &Base) -> Vec<NodeNumber> {
+    let own = match event.record.action {
+        EventAction::Put { node } => Some(node),
+        EventAction::Remove { .. } => None,
+    };
+    let puts = tree.moved_puts.iter().filter_map(|seq| match tree.events.get(seq)?.record.action {
+        EventAction::Put { node } => Some(node),
+        EventAction::Remove { .. } => None,
+    });
+    let needs = |number: &NodeNumber| {
+        Some(*number) != own
+            && tree.file(*number).is_ok_and(|file| {
+                file.content.lock().now.base.as_ref().is_some_and(|base| base.is_same_key(target))
+            })
+    };
+    puts.filter(needs).collect()
+}
+
 fn is_torn(tree: &Tree, event: &Event) -> bool {
     let EventAction::Put { node } = event.record.action else { return false };
     tree.file(node).is_ok_and(|file| file.content.lock().upload.as_ref().is_none_or(|upload| upload.is_torn))
@@ -393,6 +428,7 @@ impl Shared {
                 (content.event_generation, content.is_in_written) = (generation, false);
                 drop(content);
                 tree.written.remove(&number);
+                waiting.into_iter().for_each(|seq| tree.reschedule(seq));
                 Ok(())
             }
             // What the worker has begun with is not the last state: the end of that makes another event.
@@ -412,7 +448,7 @@ impl Shared {
 
     /// Files that are written for longer than their rule lets them wait get an event without a close.
     fn note_open_files(&self, tree: &mut Tree, now: Instant) {
-        for number in delay::overdue_open(tree, &self.options.delay, now) {
+        for number in delay::overdue_open(tree, now) {
             if let Err(error) = self.note_written(tree, number) {
                 tracing::debug!(node = number.0, %error, "no publish event for a file that is being written");
             }

@@ -34,6 +34,11 @@ pub(crate) struct Shared {
     /// Backing files that go when the record that made them useless has been flushed: until then a power cut may
     /// bring their node back.
     pub(crate) graveyard: Mutex<Vec<(RecordSeq, NodeNumber)>>,
+    /// Files that took a name from another one before they were synced: the next flush takes them along, or a power
+    /// cut would leave neither.
+    pub(crate) unsynced_replacements: Mutex<Vec<NodeNumber>>,
+    /// Held while they are synced. Before all other locks.
+    pub(crate) syncing_replacements: Mutex<()>,
     pub(crate) on_change: RwLock<Option<Callback>>,
     /// Keeps other daemons out while it is open.
     pub(crate) _lock: Option<std::fs::File>,
@@ -72,10 +77,23 @@ impl Shared {
 
     /// Makes a record survive a power cut, and with it all earlier ones.
     pub(crate) fn flush(&self, seq: RecordSeq) -> Result<(), StageError> {
+        let seq = self.sync_replacements(seq)?;
         self.journal.flush(seq)?;
         self.bury();
         // Whoever waits for a flush waits for this too, once in many thousands of records.
         if self.journal.wants_rewrite() { self.rewrite_journal() } else { Ok(()) }
+    }
+
+    fn sync_replacements(&self, mut seq: RecordSeq) -> Result<RecordSeq, StageError> {
+        let _one = self.syncing_replacements.lock();
+        let numbers = std::mem::take(&mut *self.unsynced_replacements.lock());
+        for number in numbers {
+            let file = self.tree.lock().file(number).ok().cloned();
+            if let Some(file) = file {
+                seq = seq.max(self.sync_file(number, &file)?);
+            }
+        }
+        Ok(seq)
     }
 
     /// Replaces a journal that is mostly history by a short one. Blocks.
@@ -102,7 +120,7 @@ impl Shared {
     }
 
     /// Removes the backing files that no power cut can bring back.
-    fn bury(&self) {
+    pub(crate) fn bury(&self) {
         let flushed = self.journal.flushed();
         let dead: Vec<_> = self.graveyard.lock().extract_if(.., |(seq, _)| *seq <= flushed).collect();
         for (_, number) in dead {

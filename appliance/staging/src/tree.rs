@@ -3,7 +3,7 @@
 //! [`Tree::apply`] is the only way that names, nodes and events change; a running daemon and a recovery call it alike.
 //! The questions that changes are made of ("may this be renamed?") are asked in `names` and `publish`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,8 +11,10 @@ use hashbrown::HashMap;
 
 use crate::content::FileNode;
 use crate::journal::RecordSeq;
+use crate::options::DelayRule;
 use crate::publish_order::{Footprint, PublishOrder};
 use crate::record::{Change, Entry, EventAction, EventRecord, NodeKind, NodeMeta};
+use crate::schedule::Schedule;
 use crate::space::Space;
 use crate::types::{Attributes, Durability, EventSeq, Kind, Moment, NodeNumber, NodeType, NodeView};
 
@@ -20,6 +22,9 @@ pub(crate) struct Tree {
     pub(crate) nodes: HashMap<NodeNumber, Node>,
     pub(crate) events: BTreeMap<EventSeq, Event>,
     pub(crate) order: PublishOrder,
+    pub(crate) schedule: Schedule,
+    /// Puts of nodes that had another path: only these can need an object under another key than their own.
+    pub(crate) moved_puts: BTreeSet<EventSeq>,
     pub(crate) next_node: u64,
     pub(crate) next_event: u64,
     /// Files with changes that no event speaks of yet, and since when.
@@ -78,7 +83,7 @@ pub(crate) enum EventState {
 }
 
 impl Tree {
-    pub(crate) fn new(tree_depth: usize, space: Arc<Space>, root: Attributes) -> Self {
+    pub(crate) fn new(tree_depth: usize, delay: DelayRule, space: Arc<Space>, root: Attributes) -> Self {
         let meta = NodeMeta {
             kind: NodeKind::Directory { opaque: false },
             attributes: root,
@@ -92,6 +97,8 @@ impl Tree {
             nodes: HashMap::from([(NodeNumber::ROOT, root)]),
             events: BTreeMap::new(),
             order: PublishOrder::default(),
+            schedule: Schedule::new(delay),
+            moved_puts: BTreeSet::new(),
             next_node: 1,
             next_event: 1,
             written: BTreeMap::new(),
@@ -230,7 +237,31 @@ impl Tree {
             size_bytes,
             taken_meta_generation: 0,
         };
+        if matches!(event.record.action, EventAction::Put { .. }) && !event.record.formerly.is_empty() {
+            self.moved_puts.insert(seq);
+        }
         self.events.insert(seq, event);
+        self.reschedule(seq);
+    }
+
+    /// A file was written to for the first time since its last event.
+    pub(crate) fn note_being_written(&mut self, number: NodeNumber, now: Instant) {
+        self.written.entry(number).or_insert(now);
+        if let Some(seq) = self.nodes.get(&number).and_then(|node| node.event) {
+            self.reschedule(seq);
+        }
+    }
+
+    /// Something that decides when the event is due has changed.
+    pub(crate) fn reschedule(&mut self, seq: EventSeq) {
+        let Some(event) = self.events.get(&seq) else { return };
+        let file = match event.record.action {
+            EventAction::Put { node } => self.file(node).ok(),
+            EventAction::Remove { .. } => None,
+        };
+        let is_being_written = file.is_some_and(|file| file.content.lock().is_being_written());
+        let due = self.schedule.due(event, is_being_written);
+        self.schedule.set(seq, (event.state == EventState::Waiting).then_some(due));
     }
 
     /// Tells the node that this is its event now, and gives its size.
@@ -261,6 +292,8 @@ impl Tree {
     fn remove_event(&mut self, seq: EventSeq) {
         let Some(event) = self.events.remove(&seq) else { return };
         self.order.remove(seq, &event.footprint);
+        self.schedule.set(seq, None);
+        self.moved_puts.remove(&seq);
         if let EventAction::Put { node } = event.record.action
             && let Some(node) = self.nodes.get_mut(&node)
             && node.event == Some(seq)

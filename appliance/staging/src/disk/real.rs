@@ -91,6 +91,18 @@ impl DiskFile for RealFile {
         fallocate_range(&self.file, FallocateFlags::empty(), range)
     }
 
+    fn prepare(&self, range: Range<u64>) -> io::Result<()> {
+        static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
+        self.allocate(range.clone())?;
+        let mut at = range.start;
+        while at < range.end {
+            let len = (range.end - at).min(ZEROES.len() as u64);
+            self.file.write_all_at(&ZEROES[..len as usize], at)?;
+            at += len;
+        }
+        Ok(())
+    }
+
     fn punch(&self, range: Range<u64>) -> io::Result<()> {
         fallocate_range(
             &self.file,

@@ -330,14 +330,18 @@ impl DiskFile for SimFile {
             return Ok(());
         }
         let file = state.files.get_mut(&self.id).expect("an open file is there");
-        file.durable = file.now.clone();
-        file.pending.clear();
+        let pending = std::mem::take(&mut file.pending);
+        pending.iter().for_each(|op| op.apply(&mut file.durable));
         Ok(())
     }
 
     fn allocate(&self, range: Range<u64>) -> io::Result<()> {
         let size = self.size()?;
         if range.end > size { self.set_size(range.end) } else { Ok(()) }
+    }
+
+    fn prepare(&self, range: Range<u64>) -> io::Result<()> {
+        self.allocate(range)
     }
 
     fn punch(&self, range: Range<u64>) -> io::Result<()> {

@@ -14,6 +14,7 @@ use crate::error::OpenError;
 use crate::record::Change;
 
 const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+static ZEROES: [u8; 4096] = [0; 4096];
 
 /// A journal that was read to its end.
 pub(crate) struct Replayed {
@@ -91,18 +92,23 @@ struct Tail {
 fn survey_tail(window: &mut Window, from: u64, last_seq: u64, seed: u32) -> io::Result<Tail> {
     let mut tail = Tail { flushed: 0, used_bytes: 0 };
     let mut at = from;
-    while let Some(word) = window.bytes(at, ALIGN_BYTES)? {
-        let is_used = word.iter().any(|byte| *byte != 0);
-        let mut step = ALIGN_BYTES;
-        if is_used {
-            tail.used_bytes = at + ALIGN_BYTES - from;
-            if let Some((head, _)) = window.frame(at, last_seq, seed)? {
-                tail.flushed = tail.flushed.max(head.flushed);
-                step = frame_bytes(head.payload_bytes as usize);
-                tail.used_bytes = at + step - from;
-            }
+    while at < window.file_bytes {
+        let rest = (window.file_bytes - at).min(ZEROES.len() as u64);
+        if window.bytes(at, rest)?.is_none_or(|bytes| bytes == &ZEROES[..rest as usize]) {
+            at += rest;
+            continue;
+        }
+        let word = rest.min(ALIGN_BYTES);
+        let is_used = window.bytes(at, word)?.is_some_and(|bytes| bytes != &ZEROES[..word as usize]);
+        let mut step = word;
+        if let Some((head, _)) = window.frame(at, last_seq, seed)? {
+            tail.flushed = tail.flushed.max(head.flushed);
+            step = frame_bytes(head.payload_bytes as usize);
         }
         at += step;
+        if is_used {
+            tail.used_bytes = at - from;
+        }
     }
     Ok(tail)
 }

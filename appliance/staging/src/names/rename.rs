@@ -8,11 +8,15 @@ use crate::error::StageError;
 use crate::journal::Room;
 use crate::plan::Plan;
 use crate::record::{Change, Entry, EventAction, NodeKind};
+use crate::shared::Shared;
 use crate::staging::Staging;
 use crate::tree::{Body, Node, Tree};
 use crate::types::{Base, EventSeq, NodeNumber, RenameMode};
 
 use super::check_empty;
+
+/// Replacements that one flush takes along; more than that without a flush are on their own, as POSIX has it.
+const REPLACEMENTS_MAX: usize = 1024;
 
 /// A name in a directory.
 pub type Place<'n> = (NodeNumber, &'n str);
@@ -52,9 +56,24 @@ impl Staging {
         check_rename_max(&changes, self.shared.options.rename_max)?;
         self.shared.commit(&mut tree, changes, Room::Grows)?;
         if let Some(number) = target_node {
+            self.shared.note_replacement(&tree, source);
             self.shared.drop_if_useless(&mut tree, number);
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// `write, rename over, power cut` must not leave an empty file where a full one was.
+    fn note_replacement(&self, tree: &Tree, number: NodeNumber) {
+        let is_synced = tree.file(number).is_ok_and(|file| {
+            let content = file.content.lock();
+            content.generation == content.synced_generation
+        });
+        let mut unsynced = self.unsynced_replacements.lock();
+        if !is_synced && unsynced.len() < REPLACEMENTS_MAX {
+            unsynced.push(number);
+        }
     }
 }
 

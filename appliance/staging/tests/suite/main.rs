@@ -1,5 +1,6 @@
 //! What the staged tree promises, on a simulated disk and on a real one.
 
+mod crash;
 mod data;
 mod names;
 mod publishing;

@@ -49,8 +49,11 @@ fn a_manifest_comes_after_its_shards() {
         .rename((run, ".metadata.tmp"), (run, ".metadata"), RenameMode::Replace, None)
         .expect("it is there");
     rig.wait(QUIET);
-    assert_eq!(rig.ready(), ["put run", "put run/__0_0.distcp", "put run/__1_0.distcp", "put run/.metadata"]);
-    let last = rig.staging.ready(rig.staging.now()).pop().expect("four are ready");
+    let events = rig.staging.events_below("run");
+    let paths: Vec<_> = events.iter().map(|event| event.path.as_ref()).collect();
+    assert_eq!(paths, ["run", "run/__0_0.distcp", "run/__1_0.distcp", "run/.metadata"]);
+    assert_eq!(rig.ready(), ["put run"], "small files wait for their turn");
+    let last = &events[3];
     assert!(!rig.staging.may_publish(last.seq));
     rig.staging.take(last.seq).expect("nobody has it");
     rig.staging.begin_upload(last.seq).expect("data may go early");
@@ -83,7 +86,7 @@ fn independent_trees_do_not_wait_for_each_other() {
     assert!(events.iter().all(|event| rig.staging.may_publish(event.seq)));
     rig.file(ROOT, "outside", b"1");
     rig.wait(QUIET);
-    let outside = rig.staging.ready(rig.staging.now()).pop().expect("it is ready");
+    let outside = rig.staging.events_below("outside").remove(0);
     assert!(!rig.staging.may_publish(outside.seq), "it is related to both");
 }
 
