@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use ufs::s3::Credentials;
-use ufs::{Key, Location, PutCondition, Ufs};
+use ufs::{Attributes, Key, Location, PutCondition, Ufs};
 
 use crate::{S3, Setup, Tree};
 
@@ -103,7 +103,8 @@ impl Remote {
     fn put_tree(&mut self, tree: &Tree) {
         for file in &tree.files {
             let key = Key::new(file.path.clone()).expect("a short path");
-            let put = self.store.put(&key, file.bytes(), &PutCondition::Always);
+            let attributes = Attributes::default();
+            let put = self.store.put(&key, file.bytes(), &attributes, &PutCondition::Always);
             self.runtime.block_on(put).unwrap_or_else(|error| panic!("put {key}: {error}"));
             self.keys.push(key);
         }
@@ -113,7 +114,7 @@ impl Remote {
 impl Drop for Remote {
     fn drop(&mut self) {
         for key in &self.keys {
-            if let Err(error) = self.runtime.block_on(self.store.delete(key)) {
+            if let Err(error) = self.runtime.block_on(self.store.delete(key, None)) {
                 eprintln!("{key} is left in {}: {error}", self.location);
             }
         }

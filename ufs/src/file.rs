@@ -1,7 +1,7 @@
 //! `file://`: a local or NFS directory as a store.
 //!
 //! Parts: names and opening below the root (`path`, `root`), `listing` with its `window`s of sorted names, `read`,
-//! `write`, `multipart`.
+//! `write`, `multipart`, and mode, owner, times and xattrs of files (`attributes`).
 //!
 //! Flow: every call is a few system calls in one unit on tokio's blocking pool; a read takes a unit per MiB.
 //!
@@ -13,6 +13,7 @@
 //! though the bytes are the same; and before Linux 6.13 two changes within one timer tick (up to 10 ms) can look alike
 //! when they leave the size as it was.
 
+mod attributes;
 mod listing;
 mod multipart;
 mod path;
@@ -28,8 +29,8 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Body, ByteRange, Capabilities, Error, Key, ListPage, ListRequest, Meta, PartNumber, PutCondition, Result,
-    Ufs, UploadId, UploadedPart, Version,
+    Attributes, Body, ByteRange, Capabilities, CopySource, Error, Key, ListPage, ListRequest, Meta,
+    PartNumber, PutCondition, Result, Ufs, UploadId, UploadedPart, Version,
 };
 use listing::Cursors;
 use root::Root;
@@ -108,6 +109,11 @@ impl Ufs for FileStore {
         self.run(move |shared| shared.root.stat(&key)).await
     }
 
+    async fn describe(&self, key: &Key) -> Result<(Meta, Attributes)> {
+        let key = key.clone();
+        self.run(move |shared| attributes::describe(&shared.root, &key)).await
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let request = request.clone();
         self.run(move |shared| listing::page(&shared.root, &shared.cursors, &request)).await
@@ -117,14 +123,20 @@ impl Ufs for FileStore {
         read::open(self, key.clone(), version.cloned(), range).await
     }
 
-    async fn put(&self, key: &Key, data: Bytes, condition: &PutCondition) -> Result<Meta> {
-        let (key, condition) = (key.clone(), condition.clone());
-        self.run(move |shared| write::put(&shared.root, &key, &data, &condition)).await
+    async fn put(
+        &self,
+        key: &Key,
+        data: Bytes,
+        attributes: &Attributes,
+        condition: &PutCondition,
+    ) -> Result<Meta> {
+        let (key, attributes, condition) = (key.clone(), attributes.clone(), condition.clone());
+        self.run(move |shared| write::put(&shared.root, &key, &data, &attributes, &condition)).await
     }
 
-    async fn multipart_create(&self, key: &Key) -> Result<UploadId> {
-        let key = key.clone();
-        self.run(move |shared| multipart::create(&shared.root, &key)).await
+    async fn multipart_create(&self, key: &Key, attributes: &Attributes) -> Result<UploadId> {
+        let (key, attributes) = (key.clone(), attributes.clone());
+        self.run(move |shared| multipart::create(&shared.root, &key, &attributes)).await
     }
 
     async fn multipart_put(
@@ -136,6 +148,18 @@ impl Ufs for FileStore {
     ) -> Result<UploadedPart> {
         let (key, upload) = (key.clone(), upload.clone());
         self.run(move |shared| multipart::put(&shared.root, &key, &upload, part, &data)).await
+    }
+
+    async fn multipart_copy(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        part: PartNumber,
+        source: &CopySource,
+        range: ByteRange,
+    ) -> Result<UploadedPart> {
+        let (key, upload, source) = (key.clone(), upload.clone(), source.clone());
+        self.run(move |shared| multipart::copy(&shared.root, &key, &upload, part, &source, range)).await
     }
 
     async fn multipart_list(&self, key: &Key, upload: &UploadId) -> Result<Vec<UploadedPart>> {
@@ -160,14 +184,21 @@ impl Ufs for FileStore {
         self.run(move |shared| multipart::abort(&shared.root, &key, &upload)).await
     }
 
-    async fn copy(&self, from: &Key, to: &Key) -> Result<Meta> {
-        let (from, to) = (from.clone(), to.clone());
-        self.run(move |shared| write::copy(&shared.root, &from, &to)).await
+    async fn copy(
+        &self,
+        source: &CopySource,
+        to: &Key,
+        attributes: Option<&Attributes>,
+        condition: &PutCondition,
+    ) -> Result<Meta> {
+        let (source, to, attributes, condition) =
+            (source.clone(), to.clone(), attributes.cloned(), condition.clone());
+        self.run(move |shared| write::copy(&shared.root, &source, &to, attributes.as_ref(), &condition)).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<()> {
-        let key = key.clone();
-        self.run(move |shared| write::delete(&shared.root, &key)).await
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        let (key, version) = (key.clone(), version.cloned());
+        self.run(move |shared| write::delete(&shared.root, &key, version.as_ref())).await
     }
 
     async fn rename(&self, from: &Key, to: &Key) -> Result<()> {

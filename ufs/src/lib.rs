@@ -9,6 +9,7 @@
 //!
 //! The crate knows nothing of caches, mounts or FUSE.
 
+mod attributes;
 mod connect;
 mod error;
 mod key;
@@ -21,6 +22,7 @@ pub mod location;
 pub mod retry;
 pub mod s3;
 
+pub use attributes::{Attributes, Xattrs};
 pub use connect::connect;
 pub use error::{Error, Result};
 pub use key::{InvalidKey, Key};
@@ -28,8 +30,8 @@ pub use list_all::list_all;
 pub use location::Location;
 pub use settings::Settings;
 pub use types::{
-    Body, ByteRange, Capabilities, Entry, ListDepth, ListPage, ListRequest, Meta, PartNumber, PutCondition,
-    UploadId, UploadedPart, Version,
+    Body, ByteRange, Capabilities, CopySource, Entry, ListDepth, ListPage, ListRequest, Meta, PartNumber,
+    PutCondition, UploadId, UploadedPart, Version,
 };
 
 use bytes::Bytes;
@@ -49,6 +51,10 @@ pub trait Ufs: Send + Sync + 'static {
     /// Metadata of one object. [`Error::NotFound`] when there is none; directories and prefixes are not objects.
     async fn stat(&self, key: &Key) -> Result<Meta>;
 
+    /// As `stat`, with what the store keeps beside the bytes. Where nobody has written attributes they are empty on
+    /// object stores; `file://` has them always.
+    async fn describe(&self, key: &Key) -> Result<(Meta, Attributes)>;
+
     /// One page of the listing below a directory, in ascending byte order of the full key.
     ///
     /// `Children` gives the objects directly in the directory and its sub-directories as [`Entry::Directory`];
@@ -64,10 +70,19 @@ pub trait Ufs: Send + Sync + 'static {
     async fn read(&self, key: &Key, version: Option<&Version>, range: ByteRange) -> Result<Body>;
 
     /// Stores a whole object at once and returns its new metadata.
-    async fn put(&self, key: &Key, data: Bytes, condition: &PutCondition) -> Result<Meta>;
+    ///
+    /// A key that ends in `/`, with no data, is a directory: a marker object, or a real one on `file://`, where one that
+    /// exists keeps its content. On `file://` a symbolic link is made as such.
+    async fn put(
+        &self,
+        key: &Key,
+        data: Bytes,
+        attributes: &Attributes,
+        condition: &PutCondition,
+    ) -> Result<Meta>;
 
     /// Begins an upload in parts. Parts but the last must be at least [`Capabilities::part_size_bytes_min`] long.
-    async fn multipart_create(&self, key: &Key) -> Result<UploadId>;
+    async fn multipart_create(&self, key: &Key, attributes: &Attributes) -> Result<UploadId>;
 
     /// Uploads one part; the same number may be sent again and the last one counts.
     async fn multipart_put(
@@ -76,6 +91,17 @@ pub trait Ufs: Send + Sync + 'static {
         upload: &UploadId,
         part: PartNumber,
         data: Bytes,
+    ) -> Result<UploadedPart>;
+
+    /// As `multipart_put`, with bytes that the store has: `range` of one version of an object, copied inside the store
+    /// where it can. [`Error::Changed`] when the source has another version.
+    async fn multipart_copy(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        part: PartNumber,
+        source: &CopySource,
+        range: ByteRange,
     ) -> Result<UploadedPart>;
 
     /// The parts that the store already holds of an upload, in ascending order; used to resume after a crash.
@@ -93,11 +119,21 @@ pub trait Ufs: Send + Sync + 'static {
     /// Drops an upload and its parts. An upload that is already gone is not an error.
     async fn multipart_abort(&self, key: &Key, upload: &UploadId) -> Result<()>;
 
-    /// Copies an object inside the store, without moving its bytes through this host where the store can.
-    async fn copy(&self, from: &Key, to: &Key) -> Result<Meta>;
+    /// Copies one version of an object inside the store, without moving its bytes through this host where the store can.
+    /// With `attributes` the copy has these, else those of its source; so a copy onto itself changes attributes alone.
+    /// The condition is about `to`; a store that does not know conditions on copies leaves a gap of one round trip.
+    async fn copy(
+        &self,
+        source: &CopySource,
+        to: &Key,
+        attributes: Option<&Attributes>,
+        condition: &PutCondition,
+    ) -> Result<Meta>;
 
-    /// Deletes an object. One that is already gone is not an error.
-    async fn delete(&self, key: &Key) -> Result<()>;
+    /// Deletes an object, or an empty directory when the key ends in `/`. One that is already gone is not an error.
+    /// With `version` given and not the current one: [`Error::PreconditionFailed`]. The version is looked at first, and
+    /// again by stores that know `If-Match` on DELETE (AWS); on others that leaves a gap of one round trip.
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()>;
 
     /// Renames an object atomically. [`Error::Unsupported`] where [`Capabilities::atomic_rename`] is false.
     async fn rename(&self, from: &Key, to: &Key) -> Result<()>;

@@ -3,8 +3,9 @@
 //! Parts: [`Limits`], the pauses (`backoff`), one call with its tries (`attempts`), and the body of a read that is taken
 //! up again where it broke (`resume`). All retries of the crate happen here; the SDK's own are off.
 //!
-//! The trade: a try that timed out may still take effect in the store. Every call of [`Ufs`] is idempotent but the
-//! conditional `put`; there a failed condition after an unclear try is settled by comparing the bytes.
+//! The trade: a try that timed out may still take effect in the store. Every call of [`Ufs`] is idempotent but those with
+//! a condition: after an unclear `put` a failed condition is settled by comparing the bytes; after an unclear `copy` the
+//! caller has to look at [`Attributes::write_id`]; a `delete` that finds nothing has succeeded.
 
 mod attempts;
 mod backoff;
@@ -20,8 +21,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::{
-    Body, ByteRange, Capabilities, Error, Key, ListPage, ListRequest, Meta, PartNumber, PutCondition, Result,
-    Ufs, UploadId, UploadedPart, Version,
+    Attributes, Body, ByteRange, Capabilities, CopySource, Error, Key, ListPage, ListRequest, Meta,
+    PartNumber, PutCondition, Result, Ufs, UploadId, UploadedPart, Version,
 };
 use attempts::Attempts;
 
@@ -94,6 +95,10 @@ impl<U: Ufs> Ufs for Retrying<U> {
         self.attempts().run(|| self.store().stat(key)).await
     }
 
+    async fn describe(&self, key: &Key) -> Result<(Meta, Attributes)> {
+        self.attempts().run(|| self.store().describe(key)).await
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         self.attempts().run(|| self.store().list(request)).await
     }
@@ -108,9 +113,15 @@ impl<U: Ufs> Ufs for Retrying<U> {
         Ok(resume::resuming(self.0.clone(), key.clone(), version, range, body))
     }
 
-    async fn put(&self, key: &Key, data: Bytes, condition: &PutCondition) -> Result<Meta> {
+    async fn put(
+        &self,
+        key: &Key,
+        data: Bytes,
+        attributes: &Attributes,
+        condition: &PutCondition,
+    ) -> Result<Meta> {
         let mut attempts = self.upload_attempts(data.len());
-        match attempts.run(|| self.store().put(key, data.clone(), condition)).await {
+        match attempts.run(|| self.store().put(key, data.clone(), attributes, condition)).await {
             // An earlier try may have stored the bytes before its answer was lost.
             Err(error @ Error::PreconditionFailed { .. }) if attempts.failures() > 0 => {
                 self.holding(key, &data).await?.ok_or(error)
@@ -119,8 +130,8 @@ impl<U: Ufs> Ufs for Retrying<U> {
         }
     }
 
-    async fn multipart_create(&self, key: &Key) -> Result<UploadId> {
-        self.attempts().run(|| self.store().multipart_create(key)).await
+    async fn multipart_create(&self, key: &Key, attributes: &Attributes) -> Result<UploadId> {
+        self.attempts().run(|| self.store().multipart_create(key, attributes)).await
     }
 
     async fn multipart_put(
@@ -133,6 +144,17 @@ impl<U: Ufs> Ufs for Retrying<U> {
         self.upload_attempts(data.len())
             .run(|| self.store().multipart_put(key, upload, part, data.clone()))
             .await
+    }
+
+    async fn multipart_copy(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        part: PartNumber,
+        source: &CopySource,
+        range: ByteRange,
+    ) -> Result<UploadedPart> {
+        self.long_attempts().run(|| self.store().multipart_copy(key, upload, part, source, range)).await
     }
 
     async fn multipart_list(&self, key: &Key, upload: &UploadId) -> Result<Vec<UploadedPart>> {
@@ -153,12 +175,18 @@ impl<U: Ufs> Ufs for Retrying<U> {
         self.attempts().run(|| self.store().multipart_abort(key, upload)).await
     }
 
-    async fn copy(&self, from: &Key, to: &Key) -> Result<Meta> {
-        self.long_attempts().run(|| self.store().copy(from, to)).await
+    async fn copy(
+        &self,
+        source: &CopySource,
+        to: &Key,
+        attributes: Option<&Attributes>,
+        condition: &PutCondition,
+    ) -> Result<Meta> {
+        self.long_attempts().run(|| self.store().copy(source, to, attributes, condition)).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<()> {
-        self.attempts().run(|| self.store().delete(key)).await
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        self.attempts().run(|| self.store().delete(key, version)).await
     }
 
     async fn rename(&self, from: &Key, to: &Key) -> Result<()> {

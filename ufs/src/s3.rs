@@ -9,6 +9,7 @@
 //! The trade: a second way to send requests, for a fraction of the SDK's CPU time per request; see
 //! `docs/decisions/004-small-object-get.md`.
 
+mod attributes;
 mod credentials;
 mod encode;
 mod errors;
@@ -30,8 +31,8 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 
 use crate::{
-    Body, ByteRange, Capabilities, Error, Key, ListPage, ListRequest, Meta, PartNumber, PutCondition, Result,
-    Ufs, UploadId, UploadedPart, Version,
+    Attributes, Body, ByteRange, Capabilities, CopySource, Error, Key, ListPage, ListRequest, Meta,
+    PartNumber, PutCondition, Result, Ufs, UploadId, UploadedPart, Version,
 };
 use http::Http;
 use sign::Signer;
@@ -87,6 +88,11 @@ impl Ufs for S3Store {
         self.head(key).await
     }
 
+    async fn describe(&self, key: &Key) -> Result<(Meta, Attributes)> {
+        let (meta, headers) = self.head_with_headers(key).await?;
+        Ok((meta, attributes::from_headers(&headers)))
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         self.list_page(request, PAGE_KEYS_MAX).await
     }
@@ -95,12 +101,18 @@ impl Ufs for S3Store {
         self.get(key, version, range).await
     }
 
-    async fn put(&self, key: &Key, data: Bytes, condition: &PutCondition) -> Result<Meta> {
-        self.put_object(key, data, condition).await
+    async fn put(
+        &self,
+        key: &Key,
+        data: Bytes,
+        attributes: &Attributes,
+        condition: &PutCondition,
+    ) -> Result<Meta> {
+        self.put_object(key, data, attributes, condition).await
     }
 
-    async fn multipart_create(&self, key: &Key) -> Result<UploadId> {
-        self.create_upload(key).await
+    async fn multipart_create(&self, key: &Key, attributes: &Attributes) -> Result<UploadId> {
+        self.create_upload(key, None, self.metadata(attributes)?).await
     }
 
     async fn multipart_put(
@@ -111,6 +123,17 @@ impl Ufs for S3Store {
         data: Bytes,
     ) -> Result<UploadedPart> {
         self.put_part(key, upload, part, data).await
+    }
+
+    async fn multipart_copy(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        part: PartNumber,
+        source: &CopySource,
+        range: ByteRange,
+    ) -> Result<UploadedPart> {
+        self.copy_part(source, key, upload, part, range).await
     }
 
     async fn multipart_list(&self, key: &Key, upload: &UploadId) -> Result<Vec<UploadedPart>> {
@@ -131,12 +154,18 @@ impl Ufs for S3Store {
         self.abort_upload(key, upload).await
     }
 
-    async fn copy(&self, from: &Key, to: &Key) -> Result<Meta> {
-        self.copy_object(from, to).await
+    async fn copy(
+        &self,
+        source: &CopySource,
+        to: &Key,
+        attributes: Option<&Attributes>,
+        condition: &PutCondition,
+    ) -> Result<Meta> {
+        self.copy_object(source, to, attributes, condition).await
     }
 
-    async fn delete(&self, key: &Key) -> Result<()> {
-        self.delete_object(key).await
+    async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {
+        self.delete_object(key, version).await
     }
 
     async fn rename(&self, _from: &Key, _to: &Key) -> Result<()> {

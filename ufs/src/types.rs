@@ -122,6 +122,15 @@ pub struct ListPage {
     pub next: Option<String>,
 }
 
+/// One version of an object, to copy from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopySource {
+    /// The object.
+    pub key: Key,
+    /// The version that is meant.
+    pub version: Version,
+}
+
 /// What must hold in the store for a write to take effect; otherwise [`crate::Error::PreconditionFailed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutCondition {

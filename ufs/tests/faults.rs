@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use s3_server::{Knobs, Operation, Options, Server, SyntheticObject, synthetic_bytes};
 use ufs::s3::Credentials;
-use ufs::{ByteRange, Error, Key, ListDepth, ListRequest, Location, PutCondition, Settings, Ufs, Version};
+use ufs::{
+    Attributes, ByteRange, Error, Key, ListDepth, ListRequest, Location, PutCondition, Settings, Ufs, Version,
+};
 
 const BUCKET: &str = "faults";
 const SEED: u64 = 20_240_229;
@@ -58,6 +60,10 @@ fn key(text: &str) -> Key {
 async fn read(store: &dyn Ufs, version: &Version, start: u64, end: u64) -> ufs::Result<Bytes> {
     let body = store.read(&key("object"), Some(version), ByteRange::new(start..end)).await?;
     Ok(body.try_collect::<Vec<Bytes>>().await?.concat().into())
+}
+
+async fn put(store: &dyn Ufs, key: &Key, data: Bytes) -> ufs::Result<ufs::Meta> {
+    store.put(key, data, &Attributes::default(), &PutCondition::IfAbsent).await
 }
 
 impl Setup {
@@ -124,7 +130,7 @@ async fn listings_and_writes_come_through_refusals() {
     for n in 0..20 {
         let name = key(&format!("written/{n:02}"));
         let data = synthetic_bytes(n, 0..5_000);
-        let meta = setup.store.put(&name, data.clone(), &PutCondition::IfAbsent).await.expect("written");
+        let meta = put(&*setup.store, &name, data.clone()).await.expect("written");
         assert_eq!(setup.server.get(BUCKET, name.as_str()), Some(data));
         assert_eq!(setup.store.stat(&name).await.expect("is there"), meta);
     }
@@ -154,7 +160,7 @@ async fn a_conditional_put_whose_answer_was_lost_is_recognized() {
     });
     let mut recognized = 0;
     for _ in 0..12 {
-        match store.put(&name, data.clone(), &PutCondition::IfAbsent).await {
+        match put(&*store, &name, data.clone()).await {
             Ok(meta) => {
                 assert_eq!(meta.size_bytes, 70_000);
                 recognized += 1;
@@ -162,8 +168,7 @@ async fn a_conditional_put_whose_answer_was_lost_is_recognized() {
             Err(error) => assert!(matches!(error, Error::PreconditionFailed { .. }), "{error:?}"),
         }
         let other = synthetic_bytes(6, 0..70_000);
-        let error =
-            store.put(&name, other, &PutCondition::IfAbsent).await.expect_err("other bytes are there");
+        let error = put(&*store, &name, other).await.expect_err("other bytes are there");
         assert!(matches!(error, Error::PreconditionFailed { .. }), "{error:?}");
     }
     assert!(recognized > 0, "no try was lost");
@@ -206,9 +211,8 @@ async fn every_call_ends_in_time_when_the_store_does_not_answer() {
         ends_in_time(limit, "stat", store.stat(&key("object"))).await;
         ends_in_time(limit, "list", store.list(&request)).await;
         ends_in_time(limit, "read", read(&*store, &setup.version, 0, SIZE)).await;
-        ends_in_time(limit, "put", store.put(&key("x"), Bytes::from_static(b"x"), &PutCondition::Always))
-            .await;
-        ends_in_time(limit, "delete", store.delete(&key("x"))).await;
+        ends_in_time(limit, "put", put(&*store, &key("x"), Bytes::from_static(b"x"))).await;
+        ends_in_time(limit, "delete", store.delete(&key("x"), None)).await;
     }
     setup.server.faults().clear();
     store.stat(&key("object")).await.expect("heals by itself");

@@ -76,7 +76,10 @@ async fn nothing_logs_or_shows_a_secret() {
         match ufs::connect(&location, &settings).await {
             Ok(store) => {
                 let key = Key::new("k").expect("short");
-                store.put(&key, Bytes::from_static(b"x"), &PutCondition::Always).await.expect("stored");
+                store
+                    .put(&key, Bytes::from_static(b"x"), &ufs::Attributes::default(), &PutCondition::Always)
+                    .await
+                    .expect("stored");
             }
             Err(error) => shown.push_str(&format!("{error} {error:?}")),
         }

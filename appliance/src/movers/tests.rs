@@ -32,6 +32,9 @@ impl Ufs for GatedStore {
     async fn stat(&self, _: &Key) -> Result<Meta> {
         unreachable!("the movers only read")
     }
+    async fn describe(&self, _: &Key) -> Result<(Meta, Attributes)> {
+        unreachable!("the movers only read")
+    }
     async fn list(&self, _: &ListRequest) -> Result<ListPage> {
         unreachable!("the movers only read")
     }
@@ -47,13 +50,23 @@ impl Ufs for GatedStore {
             bytes.chunks(50_001).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         Ok(Box::pin(futures::stream::iter(chunks)))
     }
-    async fn put(&self, _: &Key, _: Bytes, _: &PutCondition) -> Result<Meta> {
+    async fn put(&self, _: &Key, _: Bytes, _: &Attributes, _: &PutCondition) -> Result<Meta> {
         unreachable!("the movers only read")
     }
-    async fn multipart_create(&self, _: &Key) -> Result<UploadId> {
+    async fn multipart_create(&self, _: &Key, _: &Attributes) -> Result<UploadId> {
         unreachable!("the movers only read")
     }
     async fn multipart_put(&self, _: &Key, _: &UploadId, _: PartNumber, _: Bytes) -> Result<UploadedPart> {
+        unreachable!("the movers only read")
+    }
+    async fn multipart_copy(
+        &self,
+        _: &Key,
+        _: &UploadId,
+        _: PartNumber,
+        _: &CopySource,
+        _: ByteRange,
+    ) -> Result<UploadedPart> {
         unreachable!("the movers only read")
     }
     async fn multipart_list(&self, _: &Key, _: &UploadId) -> Result<Vec<UploadedPart>> {
@@ -71,10 +84,10 @@ impl Ufs for GatedStore {
     async fn multipart_abort(&self, _: &Key, _: &UploadId) -> Result<()> {
         unreachable!("the movers only read")
     }
-    async fn copy(&self, _: &Key, _: &Key) -> Result<Meta> {
+    async fn copy(&self, _: &CopySource, _: &Key, _: Option<&Attributes>, _: &PutCondition) -> Result<Meta> {
         unreachable!("the movers only read")
     }
-    async fn delete(&self, _: &Key) -> Result<()> {
+    async fn delete(&self, _: &Key, _: Option<&Version>) -> Result<()> {
         unreachable!("the movers only read")
     }
     async fn rename(&self, _: &Key, _: &Key) -> Result<()> {

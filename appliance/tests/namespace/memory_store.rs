@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use ufs::{
-    Body, ByteRange, Capabilities, Entry, Error, Key, ListDepth, ListPage, ListRequest, Meta, PartNumber,
-    PutCondition, Result, Ufs, UploadId, UploadedPart, Version,
+    Attributes, Body, ByteRange, Capabilities, CopySource, Entry, Error, Key, ListDepth, ListPage,
+    ListRequest, Meta, PartNumber, PutCondition, Result, Ufs, UploadId, UploadedPart, Version,
 };
 
 const URL: &str = "memory://";
@@ -130,6 +130,10 @@ impl Ufs for MemoryStore {
         self.objects.lock().get(key.as_str()).cloned().ok_or_else(not_found)
     }
 
+    async fn describe(&self, _: &Key) -> Result<(Meta, Attributes)> {
+        Err(unsupported("describe"))
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         self.begin(&self.lists).await?;
         let mut page = self.page(request);
@@ -143,11 +147,11 @@ impl Ufs for MemoryStore {
         Err(unsupported("read"))
     }
 
-    async fn put(&self, _: &Key, _: bytes::Bytes, _: &PutCondition) -> Result<Meta> {
+    async fn put(&self, _: &Key, _: bytes::Bytes, _: &Attributes, _: &PutCondition) -> Result<Meta> {
         Err(unsupported("put"))
     }
 
-    async fn multipart_create(&self, _: &Key) -> Result<UploadId> {
+    async fn multipart_create(&self, _: &Key, _: &Attributes) -> Result<UploadId> {
         Err(unsupported("multipart_create"))
     }
 
@@ -159,6 +163,17 @@ impl Ufs for MemoryStore {
         _: bytes::Bytes,
     ) -> Result<UploadedPart> {
         Err(unsupported("multipart_put"))
+    }
+
+    async fn multipart_copy(
+        &self,
+        _: &Key,
+        _: &UploadId,
+        _: PartNumber,
+        _: &CopySource,
+        _: ByteRange,
+    ) -> Result<UploadedPart> {
+        Err(unsupported("multipart_copy"))
     }
 
     async fn multipart_list(&self, _: &Key, _: &UploadId) -> Result<Vec<UploadedPart>> {
@@ -179,11 +194,11 @@ impl Ufs for MemoryStore {
         Err(unsupported("multipart_abort"))
     }
 
-    async fn copy(&self, _: &Key, _: &Key) -> Result<Meta> {
+    async fn copy(&self, _: &CopySource, _: &Key, _: Option<&Attributes>, _: &PutCondition) -> Result<Meta> {
         Err(unsupported("copy"))
     }
 
-    async fn delete(&self, _: &Key) -> Result<()> {
+    async fn delete(&self, _: &Key, _: Option<&Version>) -> Result<()> {
         Err(unsupported("delete"))
     }
 

@@ -25,6 +25,10 @@ pub struct Knobs {
     pub p_503: f64,
     /// 500 InternalError.
     pub p_500: f64,
+    /// 403 AccessDenied.
+    pub p_403: f64,
+    /// 403 QuotaExceeded.
+    pub p_quota: f64,
     /// The connection is reset (RST) before any answer.
     pub p_reset: f64,
     /// The connection is closed somewhere within the response body.
@@ -51,6 +55,8 @@ impl Default for Knobs {
             rate_bytes_per_s: 0,
             p_503: 0.0,
             p_500: 0.0,
+            p_403: 0.0,
+            p_quota: 0.0,
             p_reset: 0.0,
             p_cut: 0.0,
             p_stall: 0.0,
@@ -142,6 +148,8 @@ fn answer(knobs: &Knobs, rng: &mut SmallRng) -> Answer {
     let kinds = [
         (knobs.p_503, Answer::SlowDown),
         (knobs.p_500, Answer::InternalError),
+        (knobs.p_403, Answer::AccessDenied),
+        (knobs.p_quota, Answer::QuotaExceeded),
         (knobs.p_reset, Answer::Reset),
     ];
     let mut below = 0.0;
@@ -177,6 +185,8 @@ pub(crate) enum Answer {
     Serve,
     SlowDown,
     InternalError,
+    AccessDenied,
+    QuotaExceeded,
     Reset,
 }
 

@@ -24,4 +24,5 @@ pub use dataset::{Frame, Frames};
 pub use faults::{Faults, Knobs};
 pub use server::{Options, Server};
 pub use stats::{Operation, Stats};
+pub use store::Change;
 pub use synthetic::{SyntheticObject, synthetic_bytes, synthetic_difference, synthetic_fill};

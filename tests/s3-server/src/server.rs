@@ -21,10 +21,10 @@ use crate::access::{OneKey, SignedUnless};
 use crate::api::Api;
 use crate::faults::Faults;
 use crate::stats::Stats;
-use crate::store::Store;
 use crate::store::conditions::Conditions;
 use crate::store::content::Content;
 use crate::store::version::{Attributes, EntityTag, Version};
+use crate::store::{Change, Store};
 use crate::synthetic::SyntheticObject;
 use connection::Shared;
 
@@ -129,6 +129,16 @@ impl Server {
     pub fn get(&self, bucket: &str, key: &str) -> Option<Bytes> {
         let version = self.store.bucket(bucket).and_then(|bucket| bucket.get(key)).ok()?;
         Some(version.content.fold(Vec::new(), |all, chunk| all.extend_from_slice(chunk)).into())
+    }
+
+    /// What became visible or was removed since the last call, in order. Recording begins with the first call.
+    pub fn take_changes(&self) -> Vec<Change> {
+        self.store.take_changes()
+    }
+
+    /// Unfinished multipart uploads of a bucket, as (key, upload id).
+    pub fn uploads(&self, bucket: &str) -> Vec<(String, String)> {
+        self.store.uploads.lock().of_bucket(bucket)
     }
 
     /// Number of objects in a bucket; 0 if there is no such bucket.

@@ -103,6 +103,8 @@ pub struct Stats {
     pub head_bucket: u64,
     /// All other requests
     pub other: u64,
+    /// Bytes of request bodies, as the requests announced them
+    pub bytes_received: u64,
     /// Bytes of response bodies handed to connections
     pub bytes_sent: u64,
     /// Requests and bodies that a fault spoiled (delays and rates are not counted)
@@ -125,6 +127,7 @@ impl Stats {
 #[derive(Default)]
 pub(crate) struct Counters {
     operations: [AtomicU64; OPERATIONS],
+    bytes_received: AtomicU64,
     pub(crate) bytes_sent: AtomicU64,
     pub(crate) faults: AtomicU64,
     pub(crate) connections: AtomicU64,
@@ -133,6 +136,10 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn count(&self, operation: Operation) {
         self.operations[operation as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: u64) {
+        self.bytes_received.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -153,6 +160,7 @@ impl Counters {
             list_parts: of(Operation::ListParts),
             head_bucket: of(Operation::HeadBucket),
             other: of(Operation::Other),
+            bytes_received: self.bytes_received.load(Ordering::Relaxed),
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
@@ -160,7 +168,7 @@ impl Counters {
     }
 
     pub(crate) fn reset(&self) {
-        let others = [&self.bytes_sent, &self.faults, &self.connections];
+        let others = [&self.bytes_received, &self.bytes_sent, &self.faults, &self.connections];
         for counter in self.operations.iter().chain(others) {
             counter.store(0, Ordering::Relaxed);
         }

@@ -24,13 +24,25 @@ use version::Version;
 #[derive(Default)]
 pub(crate) struct Store {
     buckets: RwLock<BTreeMap<String, Arc<Bucket>>>,
+    journal: Arc<Journal>,
     pub(crate) uploads: Mutex<Uploads>,
 }
 
 impl Store {
     /// The bucket `name`, made now if there is none.
     pub(crate) fn bucket_or_new(&self, name: &str) -> Arc<Bucket> {
-        Arc::clone(self.buckets.write().entry(name.to_owned()).or_default())
+        let new = || self.new_bucket(name);
+        Arc::clone(self.buckets.write().entry(name.to_owned()).or_insert_with(new))
+    }
+
+    fn new_bucket(&self, name: &str) -> Arc<Bucket> {
+        let journal = Arc::clone(&self.journal);
+        Arc::new(Bucket { name: name.to_owned(), journal, objects: RwLock::default() })
+    }
+
+    /// The changes of all buckets since the last call, in order; they are kept from the first call on.
+    pub(crate) fn take_changes(&self) -> Vec<Change> {
+        self.journal.0.lock().replace(Vec::new()).unwrap_or_default()
     }
 
     /// Creates a bucket as CreateBucket does: one that exists is an error.
@@ -39,7 +51,7 @@ impl Store {
         if buckets.contains_key(name) {
             return Err(s3_error!(BucketAlreadyOwnedByYou));
         }
-        buckets.insert(name.to_owned(), Arc::default());
+        buckets.insert(name.to_owned(), self.new_bucket(name));
         Ok(())
     }
 
@@ -69,9 +81,34 @@ impl Store {
     }
 }
 
-/// One bucket: keys in the order of their bytes, as S3 lists them.
+/// One change that became visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub bucket: String,
+    /// Which object.
+    pub key: String,
+    /// The size of the new version; `None` when the object was removed.
+    pub size_bytes: Option<u64>,
+}
+
+/// The changes in the order in which they became visible; `None` until somebody asks for them.
 #[derive(Default)]
+struct Journal(Mutex<Option<Vec<Change>>>);
+
+impl Journal {
+    /// Called with the bucket locked, so that the order is that of the changes.
+    fn record(&self, bucket: &str, key: &str, size_bytes: Option<u64>) {
+        if let Some(changes) = &mut *self.0.lock() {
+            changes.push(Change { bucket: bucket.to_owned(), key: key.to_owned(), size_bytes });
+        }
+    }
+}
+
+/// One bucket: keys in the order of their bytes, as S3 lists them.
 pub(crate) struct Bucket {
+    name: String,
+    journal: Arc<Journal>,
     objects: RwLock<BTreeMap<Box<str>, Arc<Version>>>,
 }
 
@@ -92,6 +129,7 @@ impl Bucket {
         conditions.check_write(objects.get(key).map(Arc::as_ref))?;
         let version = Arc::new(version);
         objects.insert(key.into(), Arc::clone(&version));
+        self.journal.record(&self.name, key, Some(version.content.size_bytes()));
         Ok(version)
     }
 
@@ -99,7 +137,11 @@ impl Bucket {
     pub(crate) fn remove(&self, key: &str, conditions: &Conditions) -> S3Result<bool> {
         let mut objects = self.objects.write();
         conditions.check_write(objects.get(key).map(Arc::as_ref))?;
-        Ok(objects.remove(key).is_some())
+        let removed = objects.remove(key).is_some();
+        if removed {
+            self.journal.record(&self.name, key, None);
+        }
+        Ok(removed)
     }
 
     /// One page of a listing, a consistent view of the bucket.

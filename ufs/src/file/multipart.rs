@@ -1,10 +1,10 @@
 //! Multipart uploads: a directory `.forebay-uploads/ID` in the root with a file for each part.
 //!
-//! The file `key` in it names the object, so that an upload can't be completed under another key. Uploads outlive the
-//! process; one that is neither completed nor aborted stays.
+//! The file `key` in it names the object, so that an upload can't be completed under another key, and `attributes` has
+//! those of the object. Uploads outlive the process; one that is neither completed nor aborted stays.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 
 use nix::dir::Dir;
@@ -16,15 +16,24 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use super::path::{RESERVED, UPLOADS};
 use super::root::{Root, size_bytes, version};
 use super::write::{open_or_make, publish};
-use crate::{Error, Key, Meta, PartNumber, PutCondition, Result, UploadId, UploadedPart};
+use crate::{
+    Attributes, ByteRange, CopySource, Error, Key, Meta, PartNumber, PutCondition, Result, UploadId,
+    UploadedPart,
+};
 
 const KEY_FILE: &str = "key";
+/// Sorts before `key`.
+const ATTRIBUTES_FILE: &str = "attributes";
 const PART_NUMBER_MAX: u16 = 10_000;
 
-pub(super) fn create(root: &Root, key: &Key) -> Result<UploadId> {
+pub(super) fn create(root: &Root, key: &Key, attributes: &Attributes) -> Result<UploadId> {
     let id = UploadId(format!("{:032x}", rand::random::<u128>()));
     let directory = open_or_make(root, &directory_path(&id)).map_err(|errno| root.error(key, errno))?;
-    write_whole(&directory, KEY_FILE, key.as_str().as_bytes()).map_err(|error| root.io_error(key, error))?;
+    let lines: String =
+        attributes.to_pairs().iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+    write_whole(&directory, ATTRIBUTES_FILE, |file| file.write_all(lines.as_bytes()))
+        .and_then(|()| write_whole(&directory, KEY_FILE, |file| file.write_all(key.as_str().as_bytes())))
+        .map_err(|error| root.io_error(key, error))?;
     Ok(id)
 }
 
@@ -36,12 +45,41 @@ pub(super) fn put(
     data: &[u8],
 ) -> Result<UploadedPart> {
     let directory = open(root, key, upload)?;
+    fill_part(root, key, &directory, part, |file| file.write_all(data))
+}
+
+pub(super) fn copy(
+    root: &Root,
+    key: &Key,
+    upload: &UploadId,
+    part: PartNumber,
+    source: &CopySource,
+    range: ByteRange,
+) -> Result<UploadedPart> {
+    let directory = open(root, key, upload)?;
+    let (file, before) = root.open_range(&source.key, Some(&source.version), range)?;
+    let copied = fill_part(root, key, &directory, part, |part| {
+        (&file).seek(SeekFrom::Start(range.start))?;
+        // `io::copy` uses copy_file_range(2) here.
+        io::copy(&mut (&file).take(range.len()), part).map(drop)
+    })?;
+    root.check_unchanged(&source.key, &file, &before)?;
+    Ok(copied)
+}
+
+fn fill_part(
+    root: &Root,
+    key: &Key,
+    directory: &OwnedFd,
+    part: PartNumber,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<UploadedPart> {
     if part.0 == 0 || part.0 > PART_NUMBER_MAX {
         let reason = format!("part number {} is not from 1 to {PART_NUMBER_MAX}", part.0);
         return Err(Error::Config { url: root.url().to_owned(), reason });
     }
-    write_whole(&directory, &part_name(part), data).map_err(|error| root.io_error(key, error))?;
-    let (_, part) = open_part(&directory, part).map_err(|errno| root.error(key, errno))?;
+    write_whole(directory, &part_name(part), fill).map_err(|error| root.io_error(key, error))?;
+    let (_, part) = open_part(directory, part).map_err(|errno| root.error(key, errno))?;
     Ok(part)
 }
 
@@ -69,7 +107,8 @@ pub(super) fn complete(
         let reason = "parts must be in ascending order, and at least one".to_owned();
         return Err(Error::Config { url: root.url().to_owned(), reason });
     }
-    let meta = publish(root, key, condition, |file| {
+    let attributes = read_attributes(&directory).map_err(|error| root.io_error(key, error))?;
+    let meta = publish(root, key, &attributes, condition, |file| {
         for wanted in parts {
             let (mut part, found) = open_part(&directory, wanted.number)?;
             if found != *wanted {
@@ -103,6 +142,11 @@ fn open(root: &Root, key: &Key, upload: &UploadId) -> Result<OwnedFd> {
     if owner == key.as_str() { Ok(directory) } else { Err(root.not_found(key)) }
 }
 
+fn read_attributes(directory: &OwnedFd) -> io::Result<Attributes> {
+    let text = io::read_to_string(open_file(directory, ATTRIBUTES_FILE)?)?;
+    Ok(Attributes::from_pairs(text.lines().filter_map(|line| line.split_once(' '))))
+}
+
 fn directory_path(upload: &UploadId) -> String {
     format!("{UPLOADS}/{}", upload.0)
 }
@@ -124,11 +168,15 @@ fn open_part(directory: &OwnedFd, number: PartNumber) -> Result<(File, UploadedP
 }
 
 /// Under a name that no listing takes for a part, then renamed.
-fn write_whole(directory: &OwnedFd, name: &str, data: &[u8]) -> io::Result<()> {
+fn write_whole(
+    directory: &OwnedFd,
+    name: &str,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = format!("{RESERVED}{:016x}", rand::random::<u64>());
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(directory, temporary.as_str(), flags, Mode::from_bits_truncate(0o600))?);
-    io::Write::write_all(&mut file, data)?;
+    fill(&mut file)?;
     file.sync_all()?;
     nix::fcntl::renameat(directory, temporary.as_str(), directory, name)?;
     fsync(directory)?;

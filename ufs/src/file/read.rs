@@ -9,8 +9,8 @@ use futures::{StreamExt, future};
 use nix::sys::stat::fstat;
 
 use super::FileStore;
-use super::root::{Root, size_bytes, version};
-use crate::{Body, ByteRange, Error, Key, Result, Version};
+use super::root::{Root, version};
+use crate::{Body, ByteRange, Key, Result, Version};
 
 /// One unit on the blocking pool: long enough that the hop (about 10 us) does not count.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -52,18 +52,8 @@ pub(super) async fn open(
 
 impl Reader {
     fn open(root: &Root, key: Key, wanted: Option<Version>, range: ByteRange) -> Result<Self> {
-        let (file, stat) = root.open_object(&key)?;
-        let version = version(&stat);
-        if let Some(wanted) = wanted
-            && wanted != version
-        {
-            return Err(root.changed(&key, &wanted));
-        }
-        if range.is_empty() || range.end > size_bytes(&stat) {
-            let (url, key) = (root.url().to_owned(), key.as_str().to_owned());
-            return Err(Error::InvalidRange { url, key, start: range.start, end: range.end });
-        }
-        Ok(Self { file, key, version, left: range })
+        let (file, stat) = root.open_range(&key, wanted.as_ref(), range)?;
+        Ok(Self { file, key, version: version(&stat), left: range })
     }
 
     fn next_chunk(&mut self, root: &Root) -> Result<Bytes> {

@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use super::path;
-use crate::{Error, Key, Meta, Result, Version};
+use crate::{ByteRange, Error, Key, Meta, Result, Version};
 
 /// `openat2(2)`: resolution fails with EAGAIN when a rename elsewhere might have led it out of the root.
 const RENAME_RACES_MAX: u32 = 100;
@@ -74,6 +74,32 @@ impl Root {
             return Err(self.not_found(key));
         }
         Ok((File::from(file), stat))
+    }
+
+    /// Opens an object for reading a range of one version.
+    pub(super) fn open_range(
+        &self,
+        key: &Key,
+        wanted: Option<&Version>,
+        range: ByteRange,
+    ) -> Result<(File, FileStat)> {
+        let (file, stat) = self.open_object(key)?;
+        if let Some(wanted) = wanted
+            && *wanted != version(&stat)
+        {
+            return Err(self.changed(key, wanted));
+        }
+        if range.is_empty() || range.end > size_bytes(&stat) {
+            let (url, key) = (self.url.clone(), key.as_str().to_owned());
+            return Err(Error::InvalidRange { url, key, start: range.start, end: range.end });
+        }
+        Ok((file, stat))
+    }
+
+    /// Whether an open file still is the version that it was.
+    pub(super) fn check_unchanged(&self, key: &Key, file: &File, before: &FileStat) -> Result<()> {
+        let after = fstat(file).map_err(|errno| self.error(key, errno))?;
+        if version(before) == version(&after) { Ok(()) } else { Err(self.changed(key, &version(before))) }
     }
 
     pub(super) fn stat(&self, key: &Key) -> Result<Meta> {
@@ -178,7 +204,7 @@ pub(super) fn version(stat: &FileStat) -> Version {
     ))
 }
 
-fn modified(stat: &FileStat) -> SystemTime {
+pub(super) fn modified(stat: &FileStat) -> SystemTime {
     let nanoseconds = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
     let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
     let whole = if stat.st_mtime < 0 {

@@ -1,17 +1,20 @@
 //! Writes that are whole or not there: a temporary file beside the target, fsync, rename, fsync of the directory.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, symlinkat, unlinkat};
 
+use super::attributes;
 use super::path;
-use super::root::{Kind, Root, kind, meta, version};
-use crate::{Error, Key, Meta, PutCondition, Result};
+use super::root::{Root, meta, version};
+use crate::{Attributes, CopySource, Error, Key, Meta, PutCondition, Result, Version};
 
 /// A place for an object: an open directory and a name in it.
 pub(super) struct Place<'k> {
@@ -19,20 +22,45 @@ pub(super) struct Place<'k> {
     pub(super) name: &'k str,
 }
 
-pub(super) fn put(root: &Root, key: &Key, data: &[u8], condition: &PutCondition) -> Result<Meta> {
+pub(super) fn put(
+    root: &Root,
+    key: &Key,
+    data: &[u8],
+    attributes: &Attributes,
+    condition: &PutCondition,
+) -> Result<Meta> {
     if key.is_directory() && data.is_empty() {
-        return make_directory(root, key);
+        return make_directory(root, key, attributes);
     }
-    publish(root, key, condition, |file| file.write_all(data))
+    if attributes.is_symlink {
+        return put_symlink(root, key, data, attributes, condition);
+    }
+    publish(root, key, attributes, condition, |file| file.write_all(data))
 }
 
-pub(super) fn copy(root: &Root, from: &Key, to: &Key) -> Result<Meta> {
-    let (mut source, before) = root.open_object(from)?;
-    // `io::copy` uses copy_file_range(2): a reflink, or a copy on the server's side, where there is one.
-    let copied = publish(root, to, &PutCondition::Always, |file| io::copy(&mut source, file).map(drop))?;
-    let after = fstat(&source).map_err(|errno| root.error(from, errno))?;
-    if version(&before) != version(&after) {
-        return Err(root.changed(from, &version(&before)));
+pub(super) fn copy(
+    root: &Root,
+    source: &CopySource,
+    to: &Key,
+    attributes: Option<&Attributes>,
+    condition: &PutCondition,
+) -> Result<Meta> {
+    let (mut file, before) = root.open_object(&source.key)?;
+    if version(&before) != source.version {
+        return Err(root.changed(&source.key, &source.version));
+    }
+    let own = match attributes {
+        Some(_) => Attributes::default(),
+        None => attributes::of_file(&file, &before).map_err(|errno| root.error(&source.key, errno))?,
+    };
+    let copied = publish(root, to, attributes.unwrap_or(&own), condition, |target| {
+        // `io::copy` uses copy_file_range(2): a reflink, or a copy on the server's side, where there is one.
+        io::copy(&mut file, target)?;
+        Ok(())
+    })?;
+    // A copy onto itself has taken the name away from the source, which changes its ctime.
+    if source.key != *to {
+        root.check_unchanged(&source.key, &file, &before)?;
     }
     Ok(copied)
 }
@@ -41,15 +69,31 @@ pub(super) fn copy(root: &Root, from: &Key, to: &Key) -> Result<Meta> {
 pub(super) fn publish(
     root: &Root,
     key: &Key,
+    attributes: &Attributes,
     condition: &PutCondition,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<Meta> {
     let place = place(root, key)?;
     let mut temporary = Temporary::create(&place.directory).map_err(|errno| root.write_error(key, errno))?;
     fill(&mut temporary.file)
+        .and_then(|()| attributes::apply(&temporary.file, attributes))
         .and_then(|()| temporary.file.sync_all())
         .map_err(|error| root.io_error(key, error))?;
-    check_version(root, key, &place, condition)?;
+    let file = temporary.file.try_clone().map_err(|error| root.io_error(key, error))?;
+    name_it(root, key, &place, &mut temporary.name, condition)?;
+    let stat = fstat(&file).map_err(|errno| root.write_error(key, errno))?;
+    Ok(meta(&stat))
+}
+
+/// Gives what is complete under a temporary name the key's name.
+fn name_it(
+    root: &Root,
+    key: &Key,
+    place: &Place<'_>,
+    temporary: &mut TemporaryName<'_>,
+    condition: &PutCondition,
+) -> Result<()> {
+    check_version(root, key, place, condition)?;
     let named = if *condition == PutCondition::IfAbsent {
         // rename(2) would replace; link(2) refuses, on NFS too.
         let flags = AtFlags::empty();
@@ -63,9 +107,25 @@ pub(super) fn publish(
         Errno::EEXIST => precondition_failed(root, key),
         errno => root.write_error(key, errno),
     })?;
-    fsync(&place.directory).map_err(|errno| root.write_error(key, errno))?;
-    let stat = fstat(&temporary.file).map_err(|errno| root.write_error(key, errno))?;
-    Ok(meta(&stat))
+    fsync(&place.directory).map_err(|errno| root.write_error(key, errno))
+}
+
+fn put_symlink(
+    root: &Root,
+    key: &Key,
+    target: &[u8],
+    attributes: &Attributes,
+    condition: &PutCondition,
+) -> Result<Meta> {
+    let place = place(root, key)?;
+    let mut temporary = TemporaryName::new(&place.directory);
+    symlinkat(OsStr::from_bytes(target), &place.directory, temporary.name.as_str())
+        .map_err(|errno| root.write_error(key, errno))?;
+    attributes::apply_to_symlink(&place.directory, &temporary.name, attributes)
+        .map_err(|error| root.io_error(key, error))?;
+    name_it(root, key, &place, &mut temporary, condition)?;
+    let stat = fstatat(&place.directory, place.name, AtFlags::AT_SYMLINK_NOFOLLOW);
+    Ok(meta(&stat.map_err(|errno| root.write_error(key, errno))?))
 }
 
 fn check_version(root: &Root, key: &Key, place: &Place<'_>, condition: &PutCondition) -> Result<()> {
@@ -83,52 +143,68 @@ fn precondition_failed(root: &Root, key: &Key) -> Error {
 
 /// A file that is removed when it is not named in the end.
 struct Temporary<'d> {
-    directory: &'d OwnedFd,
-    name: String,
+    name: TemporaryName<'d>,
     file: File,
-    named: bool,
 }
 
 impl<'d> Temporary<'d> {
     fn create(directory: &'d OwnedFd) -> Result<Self, Errno> {
-        let name = format!("{}put-{:016x}", path::RESERVED, rand::random::<u64>());
+        let mut name = TemporaryName::new(directory);
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(directory, name.as_str(), flags, Mode::from_bits_truncate(0o644))?;
-        Ok(Self { directory, name, file: File::from(file), named: false })
+        let opened = openat(directory, name.name.as_str(), flags, Mode::from_bits_truncate(0o644));
+        let file = opened.inspect_err(|_| name.keep())?;
+        Ok(Self { name, file: File::from(file) })
+    }
+}
+
+/// A name that is removed unless it was taken away.
+struct TemporaryName<'d> {
+    directory: &'d OwnedFd,
+    name: String,
+    gone: bool,
+}
+
+impl<'d> TemporaryName<'d> {
+    fn new(directory: &'d OwnedFd) -> Self {
+        let name = format!("{}put-{:016x}", path::RESERVED, rand::random::<u64>());
+        Self { directory, name, gone: false }
     }
 
     fn keep(&mut self) {
-        self.named = true;
+        self.gone = true;
     }
 
     fn remove(&mut self) -> Result<(), Errno> {
-        self.named = true;
+        self.gone = true;
         unlinkat(self.directory, self.name.as_str(), UnlinkatFlags::NoRemoveDir)
     }
 }
 
-impl Drop for Temporary<'_> {
+impl Drop for TemporaryName<'_> {
     fn drop(&mut self) {
-        if !self.named
+        if !self.gone
             && let Err(errno) = unlinkat(self.directory, self.name.as_str(), UnlinkatFlags::NoRemoveDir)
+            && errno != Errno::ENOENT
         {
             tracing::warn!(%errno, name = self.name, "a temporary file stays");
         }
     }
 }
 
-fn make_directory(root: &Root, key: &Key) -> Result<Meta> {
+fn make_directory(root: &Root, key: &Key, attributes: &Attributes) -> Result<Meta> {
     let place = place(root, key)?;
     match mkdirat(&place.directory, place.name, Mode::from_bits_truncate(0o755)) {
         Ok(()) => fsync(&place.directory).map_err(|errno| root.write_error(key, errno))?,
         Err(Errno::EEXIST) => {}
         Err(errno) => return Err(root.write_error(key, errno)),
     }
-    let stat = fstatat(&place.directory, place.name, AtFlags::AT_SYMLINK_NOFOLLOW);
-    let stat = stat.map_err(|errno| root.write_error(key, errno))?;
-    if kind(&stat) != Some(Kind::Directory) {
-        return Err(precondition_failed(root, key));
-    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = match openat(&place.directory, place.name, flags, Mode::empty()) {
+        Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(precondition_failed(root, key)),
+        opened => File::from(opened.map_err(|errno| root.write_error(key, errno))?),
+    };
+    attributes::apply(&opened, attributes).map_err(|error| root.io_error(key, error))?;
+    let stat = fstat(&opened).map_err(|errno| root.write_error(key, errno))?;
     Ok(Meta { size_bytes: 0, ..meta(&stat) })
 }
 
@@ -171,12 +247,19 @@ pub(super) fn open_or_make(root: &Root, path: &str) -> Result<OwnedFd, Errno> {
     root.open_directory(path)
 }
 
-pub(super) fn delete(root: &Root, key: &Key) -> Result<()> {
+pub(super) fn delete(root: &Root, key: &Key, wanted: Option<&Version>) -> Result<()> {
     let place = match existing_place(root, key) {
         Ok(place) => place,
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
+    if let Some(wanted) = wanted {
+        match fstatat(&place.directory, place.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => return Ok(()),
+            Ok(stat) if version(&stat) != *wanted => return Err(precondition_failed(root, key)),
+            stat => drop(stat.map_err(|errno| root.error(key, errno))?),
+        }
+    }
     let flag = if key.is_directory() { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir };
     match unlinkat(&place.directory, place.name, flag) {
         Ok(()) => fsync(&place.directory).map_err(|errno| root.error(key, errno)),

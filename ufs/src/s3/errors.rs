@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use super::target::Target;
-use crate::{Error, Key, Version};
+use crate::{CopySource, Error, Key, Version};
 
 /// A refusal, taken apart.
 #[derive(Debug, Default)]
@@ -33,6 +33,13 @@ pub(super) enum Subject<'a> {
         start: u64,
         end: u64,
     },
+}
+
+impl CopySource {
+    /// A copy is a read of the source, bound to its version: a 412 says that it has changed.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject::Range { key: &self.key, version: Some(&self.version), start: 0, end: 0 }
+    }
 }
 
 impl Subject<'_> {

@@ -21,6 +21,10 @@ use crate::{Body, ByteRange, Error, Key, Meta, Result, Version};
 
 impl S3Store {
     pub(super) async fn head(&self, key: &Key) -> Result<Meta> {
+        Ok(self.head_with_headers(key).await?.0)
+    }
+
+    pub(super) async fn head_with_headers(&self, key: &Key) -> Result<(Meta, HeaderMap)> {
         let path = self.target().object_path(key);
         let subject = Subject::Object(key);
         let request =
@@ -30,7 +34,7 @@ impl S3Store {
         let size_bytes = size.ok_or_else(|| self.unusable("no Content-Length"))?;
         let modified = modified(&reply.headers).ok_or_else(|| self.unusable("no Last-Modified"))?;
         let version = version(&reply.headers).ok_or_else(|| self.unusable("no ETag"))?;
-        Ok(Meta { size_bytes, modified, version })
+        Ok((Meta { size_bytes, modified, version }, reply.headers))
     }
 
     pub(super) async fn get(&self, key: &Key, wanted: Option<&Version>, range: ByteRange) -> Result<Body> {
@@ -97,7 +101,7 @@ impl S3Store {
         }
     }
 
-    fn outside(&self, key: &Key, range: ByteRange) -> Error {
+    pub(super) fn outside(&self, key: &Key, range: ByteRange) -> Error {
         Error::InvalidRange {
             url: self.target().url.clone(),
             key: key.as_str().to_owned(),

@@ -9,8 +9,8 @@ use s3_server::{Options, Server};
 use tempfile::TempDir;
 use ufs::s3::Credentials;
 use ufs::{
-    ByteRange, Entry, Key, ListDepth, ListPage, ListRequest, Location, Meta, PutCondition, Settings, Ufs,
-    Version,
+    Attributes, ByteRange, Entry, Key, ListDepth, ListPage, ListRequest, Location, Meta, PutCondition,
+    Settings, Ufs, Version,
 };
 
 pub(crate) const BUCKET: &str = "behaviour";
@@ -89,7 +89,7 @@ impl Fixture {
             futures::stream::iter(keys)
                 .for_each_concurrent(32, |key| {
                     let store = self.store.clone();
-                    async move { store.delete(&self::key(&key)).await.expect("deleted") }
+                    async move { store.delete(&self::key(&key), None).await.expect("deleted") }
                 })
                 .await;
         }
@@ -100,7 +100,8 @@ impl Fixture {
     }
 
     pub(crate) async fn put(&self, name: &str, data: impl Into<Bytes>) -> Meta {
-        let put = self.store.put(&key(name), data.into(), &PutCondition::Always).await;
+        let put =
+            self.store.put(&key(name), data.into(), &Attributes::default(), &PutCondition::Always).await;
         put.unwrap_or_else(|error| panic!("put {name:?}: {error:?}"))
     }
 

@@ -39,8 +39,10 @@ on_every_store! {
         a_missing_directory_is_told_or_empty lanes_list_what_recursion_lists
         sizes_and_versions_equal_those_of_stat;
     writing: conditions_hold_or_nothing_is_written put_replaces_and_makes_parents copy_gives_the_same_bytes
-        delete_is_idempotent rename_is_atomic_or_unsupported;
+        delete_is_idempotent rename_is_atomic_or_unsupported attributes_come_back
+        too_many_attributes_are_refused_or_kept symlinks_keep_their_target copies_are_bound_to_versions
+        a_delete_can_be_bound_to_a_version directories_are_made_and_removed;
     multipart: parts_become_one_object an_upload_is_resumed_from_its_list an_aborted_upload_is_gone
-        a_condition_guards_completion;
+        a_condition_guards_completion parts_are_copied_from_a_version;
     refusals: a_missing_store_is_named wrong_keys_are_denied a_dead_endpoint_is_told_in_time;
 }

@@ -1,7 +1,9 @@
 //! Multipart uploads.
 
 use bytes::Bytes;
-use ufs::{Error, ListDepth, PartNumber, PutCondition, UploadId, UploadedPart};
+use ufs::{
+    Attributes, ByteRange, CopySource, Error, ListDepth, PartNumber, PutCondition, UploadId, UploadedPart,
+};
 
 use crate::fixture::{Fixture, key, pattern};
 
@@ -14,7 +16,7 @@ async fn part(fixture: &Fixture, upload: &UploadId, number: u16, data: Bytes) ->
 }
 
 async fn create(fixture: &Fixture) -> UploadId {
-    fixture.store.multipart_create(&key(NAME)).await.expect("an upload")
+    fixture.store.multipart_create(&key(NAME), &Attributes::default()).await.expect("an upload")
 }
 
 async fn complete(
@@ -72,6 +74,34 @@ pub(crate) async fn an_aborted_upload_is_gone(fixture: &Fixture) {
     let error = complete(fixture, &upload, &[sent], &PutCondition::Always).await.expect_err("aborted");
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     assert!(fixture.list_all("", ListDepth::Recursive).await.is_empty());
+}
+
+pub(crate) async fn parts_are_copied_from_a_version(fixture: &Fixture) {
+    let old = pattern(5, PART + 1000);
+    let base = fixture.put(NAME, old.clone()).await;
+    let source = CopySource { key: key(NAME), version: base.version.clone() };
+    let upload = create(fixture).await;
+    let copy = async |number, range| {
+        let (name, range) = (key(NAME), ByteRange::new(range));
+        fixture.store.multipart_copy(&name, &upload, PartNumber(number), &source, range).await
+    };
+    let first = copy(1, 0..PART as u64).await.expect("copied");
+    assert_eq!(first.size_bytes, PART as u64);
+    for outside in [7..7, 1000..old.len() as u64 + 1] {
+        let error = copy(2, outside).await.expect_err("not inside");
+        assert!(matches!(error, Error::InvalidRange { .. } | Error::Config { .. }), "{error:?}");
+    }
+    let tail = part(fixture, &upload, 2, pattern(6, 3000)).await;
+    let condition = PutCondition::IfVersion(base.version.clone());
+    let meta = complete(fixture, &upload, &[first, tail], &condition).await.expect("completed");
+    let expected = [&old[..PART], &pattern(6, 3000)[..]].concat().into();
+    assert_content(fixture, &expected, &meta).await;
+    let upload = create(fixture).await;
+    let range = ByteRange::new(0..10);
+    let stale = fixture.store.multipart_copy(&key(NAME), &upload, PartNumber(1), &source, range).await;
+    let error = stale.expect_err("the source was replaced");
+    assert!(matches!(error, Error::Changed { .. }), "{error:?}");
+    fixture.store.multipart_abort(&key(NAME), &upload).await.expect("aborted");
 }
 
 pub(crate) async fn a_condition_guards_completion(fixture: &Fixture) {

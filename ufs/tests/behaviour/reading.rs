@@ -73,7 +73,7 @@ pub(crate) async fn another_version_is_refused(fixture: &Fixture) {
     let error = fixture.read("k", Some(&first.version), 0, 5).await.expect_err("replaced");
     assert!(matches!(&error, Error::Changed { wanted, .. } if *wanted == first.version), "{error:?}");
     assert_eq!(fixture.read("k", Some(&second.version), 0, 5).await.expect("current"), "other");
-    fixture.store.delete(&key("k")).await.expect("deleted");
+    fixture.store.delete(&key("k"), None).await.expect("deleted");
     let error = fixture.read("k", Some(&second.version), 0, 5).await.expect_err("deleted");
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
 }

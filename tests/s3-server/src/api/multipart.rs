@@ -70,6 +70,11 @@ impl Api {
             Some(text) => {
                 let range =
                     Range::parse(text).map_err(|_| s3_error!(InvalidArgument, "copy range {text}"))?;
+                // unlike that of a GET, this range must lie within the object
+                if matches!(range, Range::Int { last: Some(last), .. } if last >= source.content.size_bytes())
+                {
+                    return Err(s3_error!(InvalidRange, "the copy range ends behind the source"));
+                }
                 source.content.slice(satisfy(range, source.content.size_bytes())?)
             }
         };

@@ -59,6 +59,7 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let operation = Operation::of(&parts);
     shared.counters.count(operation);
+    shared.counters.received(content_length(&parts));
     let verdict = shared.faults.judge(operation);
     if !verdict.delay.is_zero() {
         tokio::time::sleep(verdict.delay).await;
@@ -72,6 +73,11 @@ async fn answer(
     Ok(response.map(|body| ResponseBody::new(body, counters, verdict.body)))
 }
 
+fn content_length(request: &http::request::Parts) -> u64 {
+    let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
+
 /// The answer of a fault instead of S3's; an error makes hyper drop the connection.
 fn spoil(
     shared: &Shared,
@@ -82,6 +88,8 @@ fn spoil(
         Answer::Serve => return Ok(None),
         Answer::SlowDown => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Answer::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        Answer::AccessDenied => (StatusCode::FORBIDDEN, "AccessDenied"),
+        Answer::QuotaExceeded => (StatusCode::FORBIDDEN, "QuotaExceeded"),
         Answer::Reset => {
             shared.counters.faults.fetch_add(1, Ordering::Relaxed);
             reset.store(true, Ordering::Relaxed);
