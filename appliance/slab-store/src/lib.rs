@@ -4,7 +4,7 @@
 //! verified, and come back warm after a crash.
 //!
 //! Parts: [`ObjectKey`] names a version of an object; [`SlabStore`] takes blocks and answers look-ups; [`Reader`] (one
-//! per thread) reads them through its own ring; [`ReadPlan`] is what a reader is built on, for rings of other crates;
+//! per thread) reads them through its own ring; [`PlannedRead`] is what a reader is built on, for rings of other crates;
 //! [`Device`] is the border to the disk, with a real and a fault-injecting implementation.
 //!
 //! Flow: `insert` copies a block into the write segment of an open slab and enters it in the index; the writer thread
@@ -30,6 +30,7 @@ mod log_state;
 mod open;
 mod options;
 mod page_tables;
+mod planned_read;
 mod read_plan;
 mod reader;
 mod recovery;
@@ -50,7 +51,8 @@ pub use key::{BLOCK_BYTES, BlockIndex, KEY_BYTES_MAX, ObjectKey};
 #[cfg(feature = "sim")]
 pub use options::Planted;
 pub use options::{DeviceSpec, Options};
-pub use read_plan::{READ_BYTES_MAX, ReadPlan, Run, Verdict};
+pub use planned_read::{PlannedRead, Step};
+pub use read_plan::{READ_BYTES_MAX, Run};
 pub use reader::{Done, ReadOutcome, Reader, ReaderShape, Submitted};
 pub use recovery::Recovery;
 pub use stats::Stats;

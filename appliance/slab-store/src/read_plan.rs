@@ -1,8 +1,7 @@
 //! How a range of an object is read: few direct reads into one buffer, then verification of every byte.
 //!
-//! A plan is made without I/O (but for a page table that is not in memory), carried out by any ring, and checked:
-//! [`crate::SlabStore::plan`], then [`ReadPlan::runs`] (one read each), then [`crate::SlabStore::fill_unwritten`] for
-//! blocks that are still in write segments, then [`crate::SlabStore::verify`]. [`crate::Reader`] does exactly this.
+//! A plan is made without I/O (but for a page table that is not in memory), carried out by any ring, and checked; blocks
+//! that are still in write segments are copied from there. [`crate::PlannedRead`] leads through it.
 //!
 //! The buffer is laid out so that the bytes of consecutive blocks meet: a block that continues another lies right
 //! after it. Only a last, short block on a device with 4096-byte sectors may begin inside a sector; it is read to the
@@ -34,7 +33,7 @@ pub struct Run {
 
 /// What verification found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// All bytes are those that were inserted.
     Good,
     /// A slab was given up while it was read: plan again.
@@ -69,7 +68,7 @@ struct Extent {
 
 /// A planned read; reusable, so that planning allocates nothing in the long run.
 #[derive(Default)]
-pub struct ReadPlan {
+pub(crate) struct ReadPlan {
     extents: Vec<Extent>,
     runs: Vec<Run>,
     result: Range<usize>,
@@ -86,23 +85,23 @@ struct Wanted {
 
 impl ReadPlan {
     /// Bytes a buffer must have to carry out any plan of a read of `len` bytes.
-    pub const fn buffer_bytes_max(len: usize) -> usize {
+    pub(crate) const fn buffer_bytes_max(len: usize) -> usize {
         // Whole blocks at both ends, sectors around them, and a block to the side.
         len + 3 * BLOCK_BYTES as usize + 3 * PAGE_BYTES
     }
 
     /// The direct reads to carry out.
-    pub fn runs(&self) -> &[Run] {
+    pub(crate) fn runs(&self) -> &[Run] {
         &self.runs
     }
 
     /// Where the bytes that were asked for lie in the buffer, once verified.
-    pub fn result(&self) -> Range<usize> {
+    pub(crate) fn result(&self) -> Range<usize> {
         self.result.clone()
     }
 
     /// Bytes of the buffer that this plan uses.
-    pub fn buffer_bytes(&self) -> usize {
+    pub(crate) fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
     }
 
@@ -205,7 +204,7 @@ impl ReadPlan {
     }
 
     /// True when some bytes are still in write segments.
-    pub fn has_unwritten(&self) -> bool {
+    pub(crate) fn has_unwritten(&self) -> bool {
         self.extents.iter().any(|extent| !extent.on_device)
     }
 

@@ -10,7 +10,8 @@ use std::thread::ThreadId;
 
 use crate::device::{Completion, IoQueue, QueueShape, ReadOp, SlotId};
 use crate::key::ObjectKey;
-use crate::read_plan::{READ_BYTES_MAX, ReadPlan, Run, Verdict};
+use crate::planned_read::{PlannedRead, Step};
+use crate::read_plan::{READ_BYTES_MAX, ReadPlan, Run};
 use crate::shared::Shared;
 
 /// Blocks a read can touch, and so direct reads it can need.
@@ -18,8 +19,6 @@ const RUNS_MAX: u32 = (READ_BYTES_MAX / crate::BLOCK_BYTES as usize + 1) as u32;
 /// Bytes queued by `submit` before the device is told: eight small reads share a call, and a large one, whose
 /// verification takes as long as a call or longer, never waits for the next.
 const SUBMIT_BATCH_BYTES: usize = 32 * 1024;
-/// Times a read is planned: once, and again when a slab was given up or a segment written under it.
-const ATTEMPTS_MAX: u8 = 3;
 
 /// The outcome of a read.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,19 +64,11 @@ impl Default for ReaderShape {
     }
 }
 
-/// What a slot is reading.
-struct Request {
-    tag: u64,
-    object: ObjectKey,
-    range: Range<u64>,
-    object_size: u64,
-    attempts: u8,
-}
-
 #[derive(Default)]
 struct Slot {
-    plan: ReadPlan,
-    request: Option<Request>,
+    read: PlannedRead,
+    /// The caller's tag; there while the slot is in use.
+    tag: Option<u64>,
     /// What is left of each run; as long as the plan's runs.
     rest: Vec<Run>,
     /// Direct reads in flight.
@@ -139,13 +130,11 @@ impl Reader {
         if offset >= end {
             return ReadOutcome::Hit(&[]);
         }
-        let request =
-            Request { tag: 0, object: object.clone(), range: offset..end, object_size, attempts: 0 };
-        let Some(slot) = self.start(request) else { return self.miss() };
+        let Some(slot) = self.start(0, object, offset..end, object_size) else { return self.miss() };
         self.finish_alone(slot)
     }
 
-    /// Waits for one slot, however often it is planned (at most [`ATTEMPTS_MAX`] times).
+    /// Waits for one slot, however often it is planned.
     fn finish_alone(&mut self, slot: u16) -> ReadOutcome<'_> {
         loop {
             while !self.ready.contains(&slot) {
@@ -174,9 +163,7 @@ impl Reader {
             return Submitted::Full;
         }
         let end = offset.saturating_add(len as u64).min(object_size);
-        let request =
-            Request { tag, object: object.clone(), range: offset.min(end)..end, object_size, attempts: 0 };
-        match self.start(request) {
+        match self.start(tag, object, offset.min(end)..end, object_size) {
             Some(_) => {
                 self.start_some((end - offset.min(end)) as usize);
                 Submitted::Queued
@@ -221,22 +208,24 @@ impl Reader {
         self.free.extend(self.lent.take());
     }
 
-    /// Plans a request into a free slot; `None` when there is no slot, or it is a miss.
-    fn start(&mut self, request: Request) -> Option<u16> {
-        let len = request.range.end - request.range.start;
+    /// Plans a read into a free slot; `None` when there is no slot, or it is a miss.
+    fn start(&mut self, tag: u64, object: &ObjectKey, range: Range<u64>, object_size: u64) -> Option<u16> {
+        let len = range.end - range.start;
         if len > self.read_bytes_max as u64 || self.shared.is_failed() {
             return None;
         }
         if !self.own_ring() {
             return None;
         }
-        let slot = self.free.pop()?;
-        self.slots[usize::from(slot)].request = Some(request);
-        if self.issue(slot) {
-            return Some(slot);
+        let id = self.free.pop()?;
+        let slot = &mut self.slots[usize::from(id)];
+        slot.read.aim(object, range, object_size);
+        if slot.read.issue(&self.shared, self.queue.slot_mut(SlotId(id))) == Step::Read {
+            slot.tag = Some(tag);
+            self.push_runs(id);
+            return Some(id);
         }
-        self.slots[usize::from(slot)].request = None;
-        self.free.push(slot);
+        self.free.push(id);
         None
     }
 
@@ -263,28 +252,18 @@ impl Reader {
         }
     }
 
-    /// Plans the slot's request and queues its direct reads; false when a block is missing.
-    fn issue(&mut self, id: u16) -> bool {
+    /// Queues the direct reads of a slot that was planned.
+    fn push_runs(&mut self, id: u16) {
         let slot = &mut self.slots[usize::from(id)];
-        let Some(request) = slot.request.as_mut() else { return false };
-        request.attempts += 1;
         slot.failed = false;
-        if !slot.plan.build(&self.shared, &request.object, request.range.clone(), request.object_size) {
-            return false;
-        }
-        if slot.plan.has_unwritten() && !slot.plan.fill(&self.shared, self.queue.slot_mut(SlotId(id))) {
-            // Written meanwhile: it is on the device now.
-            return request.attempts < ATTEMPTS_MAX && self.issue(id);
-        }
         slot.rest.clear();
-        slot.rest.extend_from_slice(slot.plan.runs());
+        slot.rest.extend_from_slice(slot.read.runs());
         for run in 0..self.slots[usize::from(id)].rest.len() {
             self.push(id, run);
         }
         if self.slots[usize::from(id)].pending == 0 {
             self.ready.push(id);
         }
-        true
     }
 
     fn push(&mut self, id: u16, run: usize) {
@@ -349,29 +328,31 @@ impl Reader {
     /// Verifies a slot whose reads are complete. `None`: it was planned again and is under way.
     fn finish(&mut self, id: u16) -> Option<(u64, bool)> {
         let slot = &mut self.slots[usize::from(id)];
-        let Some(request) = &slot.request else { return Some((0, false)) };
-        let (tag, attempts) = (request.tag, request.attempts);
+        let Some(tag) = slot.tag else { return Some((0, false)) };
         if slot.failed {
-            slot.plan.drop_blocks(&self.shared);
+            slot.read.plan().drop_blocks(&self.shared);
             return Some((tag, false));
         }
-        match slot.plan.check(&self.shared, self.queue.slot_mut(SlotId(id))) {
-            Verdict::Good => Some((tag, true)),
-            Verdict::Stale if attempts < ATTEMPTS_MAX && self.issue(id) => None,
-            Verdict::Stale | Verdict::Mismatch => Some((tag, false)),
+        match slot.read.judge(&self.shared, self.queue.slot_mut(SlotId(id))) {
+            Step::Hit(_) => Some((tag, true)),
+            Step::Read => {
+                self.push_runs(id);
+                None
+            }
+            Step::Miss | Step::NoRoom => Some((tag, false)),
         }
     }
 
     fn lend(&mut self, id: u16, good: bool) -> ReadOutcome<'_> {
         let slot = &mut self.slots[usize::from(id)];
-        slot.request = None;
+        slot.tag = None;
         if !good {
             self.free.push(id);
             return self.miss();
         }
         self.shared.counters.hits.add(1);
         self.lent = Some(id);
-        ReadOutcome::Hit(&self.queue.slot(SlotId(id))[slot.plan.result()])
+        ReadOutcome::Hit(&self.queue.slot(SlotId(id))[slot.read.plan().result()])
     }
 }
 

@@ -15,7 +15,7 @@ use crate::log::{BLOCK_PAGES, NewBlock};
 use crate::log_state::NoRoom;
 use crate::open;
 use crate::options::Options;
-use crate::read_plan::{ReadPlan, Verdict};
+use crate::planned_read::{PlannedRead, Step};
 use crate::reader::{Reader, ReaderShape};
 use crate::recovery::Recovery;
 use crate::shared::{Shared, Who};
@@ -128,34 +128,53 @@ impl SlabStore {
         Reader::new(Arc::clone(self.shared()), shape)
     }
 
-    /// Plans a read for a ring that is not ours; false when a block is missing. See [`ReadPlan`] for the steps.
-    pub fn plan(
+    /// Starts a read of `len` bytes at `offset`, cut off at the object's end, for a ring that is not ours. `buf` is where the
+    /// ring will read to; see [`PlannedRead`] for the steps.
+    pub fn start(
         &self,
-        plan: &mut ReadPlan,
+        read: &mut PlannedRead,
         object: &ObjectKey,
         offset: u64,
         len: usize,
         object_size: u64,
-    ) -> bool {
+        buf: &mut [u8],
+    ) -> Step {
+        let shared = self.shared();
         let end = offset.saturating_add(len as u64).min(object_size);
-        !self.shared().is_failed()
-            && len <= crate::READ_BYTES_MAX
-            && plan.build(self.shared(), object, offset.min(end)..end, object_size)
+        if shared.is_failed() || len > crate::READ_BYTES_MAX {
+            shared.counters.misses.add(1);
+            return Step::Miss;
+        }
+        read.aim(object, offset.min(end)..end, object_size);
+        let step = read.issue(shared, buf);
+        read.advance(shared, step, buf)
     }
 
-    /// Copies blocks of a plan that are still in write segments into its buffer; false: plan again.
-    pub fn fill_unwritten(&self, plan: &ReadPlan, buf: &mut [u8]) -> bool {
-        plan.fill(self.shared(), buf)
-    }
-
-    /// Verifies what a plan's runs read. Only after [`Verdict::Good`] may [`ReadPlan::result`] be looked at.
-    pub fn verify(&self, plan: &ReadPlan, buf: &mut [u8]) -> Verdict {
-        plan.check(self.shared(), buf)
+    /// Goes on with a read whose runs were carried out, or could not be. A failed one counts against the device.
+    pub fn finish(&self, read: &mut PlannedRead, result: std::io::Result<()>, buf: &mut [u8]) -> Step {
+        let shared = self.shared();
+        let step = match result {
+            Ok(()) => {
+                shared.health.success();
+                read.judge(shared, buf)
+            }
+            Err(error) => {
+                shared.device_error("read a block", &error);
+                read.plan().drop_blocks(shared);
+                Step::Miss
+            }
+        };
+        read.advance(shared, step, buf)
     }
 
     /// The cache's open file, to be registered in other rings; `None` on a custom device.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.shared().device.descriptor()
+    }
+
+    /// Unit of offsets and lengths of direct reads.
+    pub fn unit_bytes(&self) -> u32 {
+        self.shared().device.alignment().offset_bytes
     }
 
     /// Counters and sizes.
