@@ -21,12 +21,14 @@ mod resolve;
 mod runtime_dir;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod tree_path;
 
 pub use consistency::{Consistency, InvalidConsistency};
 pub use credentials_file::CredentialsError;
 pub use error::{ConfigError, Place, Suggestion, ValueError};
 pub use runtime_dir::{DAEMON_SOCKET_NAME, SOCKET_SUFFIX, daemon_socket, mount_socket, runtime_dir};
+pub use transport::{InvalidTransport, Transport};
 pub use tree_path::{InvalidTreePath, TreePath};
 
 use std::fs::File;
@@ -90,6 +92,8 @@ pub struct MountConfig {
     pub tree: Vec<Branch>,
     /// When the stores are asked again.
     pub consistency: Consistency,
+    /// How the kernel's requests travel.
+    pub transport: Transport,
     /// Users other than the daemon's may use the mount.
     pub allow_other: bool,
     /// Threads that answer the kernel.

@@ -13,13 +13,13 @@ use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
 
-use fuse_fast::reply::{Added, DirRecord, Reply, ReplyData, ReplyDirectory};
-use fuse_fast::types::OpenFlags;
+use fuse_fast::reply::{Added, DirRecord, Reply, ReplyBuffer, ReplyData, ReplyDirectory};
+use fuse_fast::types::{Device, OpenFlags, ReadToken};
 use fuse_fast::{
     Attributes, DirHandle, DirOffset, Entry, Errno, FileHandle, FileKind, FileSystem, NodeId, Opened,
     OpenedDir, OpenedFlags, ReadArgs, ReadDirArgs, RequestHeader, StatFs, Unique,
 };
-use slab_store::{Reader, SlabStore};
+use slab_store::SlabStore;
 
 pub use attributes::Presentation;
 use handles::Handles;
@@ -27,7 +27,7 @@ use handles::Handles;
 use crate::errno::of_namespace as errno_of;
 use crate::namespace::{Cached, DirEntry, DirSnapshot, Ino, Namespace, ObjectRef};
 use crate::object::Object;
-use crate::read_path::{OpenFile, ReadPath};
+use crate::read_path::{LocalReader, OpenFile, ReadPath};
 use crate::store::Store;
 
 /// One mount's file system.
@@ -146,10 +146,10 @@ fn add_dots(listing: &DirSnapshot, cookie: u64, name: &str, reply: &mut ReplyDir
 }
 
 impl FileSystem for MountedTree {
-    type Worker = Option<Reader>;
+    type Worker = Option<LocalReader>;
 
     fn worker(&self, _index: usize) -> io::Result<Self::Worker> {
-        self.slabs.as_ref().map(SlabStore::reader).transpose().map_err(io::Error::other)
+        self.slabs.as_ref().map(LocalReader::new).transpose()
     }
 
     fn lookup(&self, _request: &RequestHeader, parent: NodeId, name: &OsStr, reply: Reply<Entry>) {
@@ -194,14 +194,28 @@ impl FileSystem for MountedTree {
     fn read(&self, worker: &mut Self::Worker, request: &RequestHeader, args: &ReadArgs, reply: ReplyData) {
         match self.files.get(args.handle.0) {
             Some(file) => {
-                self.read_path.read(
-                    worker.as_mut(),
-                    &file,
-                    request.unique,
-                    args.offset,
-                    args.size_bytes,
-                    reply,
-                );
+                self.read_path.read(worker.as_mut(), &file, request.unique, args, reply);
+            }
+            None => reply.error(Errno::EBADF),
+        }
+    }
+
+    fn devices(&self) -> Vec<Device<'_>> {
+        self.slabs.as_ref().map(LocalReader::devices).unwrap_or_default()
+    }
+
+    fn device_read_done(
+        &self,
+        worker: &mut Self::Worker,
+        _request: &RequestHeader,
+        args: &ReadArgs,
+        token: ReadToken,
+        result: Result<(), Errno>,
+        reply: ReplyBuffer,
+    ) {
+        match self.files.get(args.handle.0) {
+            Some(file) => {
+                self.read_path.slab_read_done(worker.as_mut(), &file, args, token, result, reply);
             }
             None => reply.error(Errno::EBADF),
         }

@@ -26,6 +26,9 @@ pub const KEPT_SHARE_PERCENT: u64 = 40;
 /// it: otherwise all who wait would wait for ever.
 const WISH_PERCENT_MAX: u64 = 20;
 
+/// The most that rings take: enough for a host of 128 CPUs.
+const RINGS_BYTES_MAX: u64 = 256 << 20;
+
 const _: () = assert!(KEPT_SHARE_PERCENT + WISH_PERCENT_MAX <= BACKGROUND_SHARE_PERCENT);
 const _: () = assert!(BACKGROUND_SHARE_PERCENT < 100);
 
@@ -47,16 +50,20 @@ pub struct Shares {
     pub listings_bytes: u64,
     /// Fetched data, the pool of [`Budget`].
     pub fetch_bytes: u64,
+    /// Requests that wait on rings of the mounts, all together.
+    pub rings_bytes: u64,
 }
 
 impl Shares {
-    /// Divides `memory_bytes`: a quarter to the slab store, an eighth to listings, three eighths to fetched data. The
-    /// last quarter is for request buffers, inodes, connections and the allocator's own slack.
+    /// Divides `memory_bytes`: a quarter to the slab store, an eighth to listings, three eighths to fetched data, and an
+    /// eighth, but no more than [`RINGS_BYTES_MAX`], to rings. The rest is for inodes, connections and the allocator's
+    /// own slack.
     pub fn of(memory_bytes: u64) -> Self {
         Self {
             slabs_bytes: memory_bytes / 4,
             listings_bytes: memory_bytes / 8,
             fetch_bytes: memory_bytes * 3 / 8,
+            rings_bytes: (memory_bytes / 8).min(RINGS_BYTES_MAX),
         }
     }
 }

@@ -1,28 +1,33 @@
 //! A READ from the kernel's request to its answer.
 //!
-//! [`ReadPath::read`] runs on a session thread and tries, in this order: blocks still in memory, the slabs (one trip
-//! through the thread's own ring, no hop), and at last the movers, to which the reply travels along. [`OpenFile`] is
-//! what a handle points to; [`readahead`] decides what is fetched before it is asked for.
+//! [`ReadPath::read`] runs on a session thread and tries, in this order: blocks still in memory, the slabs ([`local`]: on the
+//! ring that the request came from, else one trip through a ring of the thread), and at last the movers, to which the
+//! reply travels along. [`OpenFile`] is what a handle points to; [`readahead`] decides what is fetched before it is
+//! asked for.
 //!
 //! A read of one open file is bound to the version that was opened. When the store has replaced it meanwhile and
 //! the bytes are not cached, the reader gets `ESTALE`, never bytes of another version.
 
 mod counters;
 mod interrupts;
+mod local;
 pub mod readahead;
 
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuse_fast::reply::ReplyData;
-use fuse_fast::{Errno, Unique};
+use fuse_fast::reply::{ReplyBuffer, ReplyData};
+use fuse_fast::types::ReadToken;
+use fuse_fast::{Errno, ReadArgs, Unique};
 use parking_lot::Mutex;
-use slab_store::{BLOCK_BYTES, ReadOutcome, Reader};
+use slab_store::{BLOCK_BYTES, ReadOutcome};
 use ufs::ByteRange;
 
 pub use counters::ReadCounters;
 use interrupts::Interrupts;
+use local::InPlace;
+pub use local::LocalReader;
 use readahead::Readahead;
 
 use crate::errno;
@@ -49,6 +54,18 @@ impl OpenFile {
     /// A file that was just opened.
     pub fn new(ino: Ino, object: Arc<Object>) -> Self {
         Self { ino, object, readahead: Mutex::default() }
+    }
+
+    /// What a request asks for, cut off at the end of the file.
+    fn range(&self, args: &ReadArgs) -> ByteRange {
+        let end = args.offset.saturating_add(args.size_bytes.into()).min(self.object.size_bytes);
+        ByteRange::new(args.offset.min(end)..end)
+    }
+
+    /// What to fetch for a read outside of a run.
+    fn whole_if_small(&self, range: ByteRange) -> ByteRange {
+        let size_bytes = self.object.size_bytes;
+        if size_bytes <= WHOLE_OBJECT_BYTES { ByteRange::new(0..size_bytes) } else { range }
     }
 }
 
@@ -85,24 +102,46 @@ impl ReadPath {
         })
     }
 
-    /// Answers a read of `size_bytes` at `offset`, now or later.
+    /// Answers a read, now or later.
     pub fn read(
         self: &Arc<Self>,
-        reader: Option<&mut Reader>,
+        reader: Option<&mut LocalReader>,
         file: &Arc<OpenFile>,
         unique: Unique,
-        offset: u64,
-        size_bytes: u32,
+        args: &ReadArgs,
         reply: ReplyData,
     ) {
-        let object = &file.object;
-        let range = ByteRange::new(offset..(offset + u64::from(size_bytes)).min(object.size_bytes));
+        let range = file.range(args);
         if range.is_empty() {
             return reply.bytes(&[]);
         }
         let fetch = self.read_ahead(file, range);
-        if let Some(reply) = self.read_local(reader, object, range, reply) {
+        if let Some(reply) = self.read_local(reader, &file.object, range, reply) {
             self.read_remote(file, unique, range, fetch, reply);
+        }
+    }
+
+    /// Answers a read whose bytes were read from the slabs into the memory of its request; fetches them if that failed.
+    pub fn slab_read_done(
+        self: &Arc<Self>,
+        reader: Option<&mut LocalReader>,
+        file: &Arc<OpenFile>,
+        args: &ReadArgs,
+        token: ReadToken,
+        result: Result<(), Errno>,
+        reply: ReplyBuffer,
+    ) {
+        let (range, unique) = (file.range(args), reply.unique());
+        let outcome = match reader {
+            Some(reader) => reader.finish(token, result, reply),
+            None => InPlace::Miss(reply),
+        };
+        match outcome {
+            InPlace::UnderWay => {}
+            InPlace::Answered => self.counters.served_from_slabs(range.len()),
+            InPlace::Miss(reply) | InPlace::NoRoom(reply) => {
+                self.read_remote(file, unique, range, file.whole_if_small(range), reply.into_data());
+            }
         }
     }
 
@@ -114,7 +153,7 @@ impl ReadPath {
     /// Answers from memory or slabs; gives the reply back when something is missing there.
     fn read_local(
         &self,
-        reader: Option<&mut Reader>,
+        reader: Option<&mut LocalReader>,
         object: &Arc<Object>,
         range: ByteRange,
         reply: ReplyData,
@@ -125,7 +164,30 @@ impl ReadPath {
             return None;
         }
         let Some(reader) = reader else { return Some(reply) };
-        match reader.read(&object.cache_key, range.start, range.len() as usize, object.size_bytes) {
+        let reply = match if reader.can_read_in_place() { reply.buffered() } else { Err(reply) } {
+            Err(reply) => reply,
+            Ok(reply) => match reader.start(object, range, reply) {
+                InPlace::UnderWay => return None,
+                InPlace::Answered => {
+                    self.counters.served_from_slabs(range.len());
+                    return None;
+                }
+                InPlace::Miss(reply) => return Some(reply.into_data()),
+                InPlace::NoRoom(reply) => reply.into_data(),
+            },
+        };
+        self.read_waiting(reader, object, range, reply)
+    }
+
+    /// Reads the slabs with the thread's own ring.
+    fn read_waiting(
+        &self,
+        reader: &mut LocalReader,
+        object: &Object,
+        range: ByteRange,
+        reply: ReplyData,
+    ) -> Option<ReplyData> {
+        match reader.read(object, range) {
             ReadOutcome::Hit(bytes) => {
                 self.counters.served_from_slabs(range.len());
                 reply.bytes(bytes);

@@ -48,6 +48,8 @@ pub struct MountStatus {
     pub hidden_names: u64,
     /// Reads and where they were served from.
     pub reads: ReadStatus,
+    /// How requests arrive.
+    pub transport: TransportStatus,
     /// What the kernel and we agreed on: a line for each FUSE capability.
     pub fuse: Vec<FeatureStatus>,
 }
@@ -76,6 +78,21 @@ pub struct ReadStatus {
     pub misses: u64,
     /// Requests that ended in an error.
     pub errors: u64,
+}
+
+/// How the kernel's requests reach a mount.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TransportStatus {
+    /// `uring` or `dev`.
+    pub used: String,
+    /// The setting: `auto`, `uring` or `dev`.
+    pub wanted: String,
+    /// 1 when `auto` did not get io_uring.
+    pub fallbacks: u64,
+    /// Why requests do not arrive over io_uring; empty when they do.
+    pub reason: String,
+    /// Most memory that requests on rings take.
+    pub ring_bytes_max: u64,
 }
 
 /// A FUSE capability and what became of it.

@@ -14,6 +14,8 @@ use crate::{Daemon, S3, detach, forebay};
 
 /// A test that needs a daemon longer than this hangs.
 const LIFE_TIME_MAX: Duration = Duration::from_secs(120);
+/// Names the transport of all tests that do not choose one: `dev` (the default), `uring` or `auto`.
+const TRANSPORT: &str = "FOREBAY_TEST_TRANSPORT";
 /// Least cache that the daemon takes.
 const CACHE_SIZE: &str = "256MiB";
 
@@ -25,6 +27,7 @@ pub struct Setup {
     store: String,
     mounts: String,
     mountpoints: Vec<PathBuf>,
+    transport: String,
     environment: Vec<(String, String)>,
     life_time_max: Duration,
 }
@@ -41,6 +44,7 @@ impl Setup {
             store: String::new(),
             mounts: String::new(),
             mountpoints: Vec::new(),
+            transport: std::env::var(TRANSPORT).unwrap_or_else(|_| "dev".to_owned()),
             environment: Vec::new(),
             life_time_max: LIFE_TIME_MAX,
         };
@@ -69,6 +73,12 @@ impl Setup {
     /// No cache.
     pub fn no_cache(mut self) -> Self {
         self.cache.clear();
+        self
+    }
+
+    /// How the kernel's requests travel to the mounts that are added from here on.
+    pub fn transport(mut self, transport: &str) -> Self {
+        self.transport = transport.to_owned();
         self
     }
 
@@ -122,7 +132,9 @@ impl Setup {
     pub fn mount_text(mut self, text: &str) -> Self {
         let mountpoint = self.dir.path().join(format!("mnt{}", self.mountpoints.len()));
         fs::create_dir(&mountpoint).expect("make a mountpoint");
-        write!(self.mounts, "[[mount]]\npath = {mountpoint:?}\n{text}").expect("a String takes all");
+        let transport = &self.transport;
+        write!(self.mounts, "[[mount]]\npath = {mountpoint:?}\ntransport = {transport:?}\n{text}")
+            .expect("a String takes all");
         self.mountpoints.push(mountpoint);
         self
     }

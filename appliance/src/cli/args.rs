@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Consistency, units};
+use crate::config::{Consistency, Transport, units};
 
 const AFTER_HELP: &str = "Sizes are written 300GiB, 20GB or 512MiB, times 250ms, 30s, 5m or 1h.
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 no daemon answers.";
@@ -68,6 +68,9 @@ pub(super) struct MountArgs {
     /// When names and attributes are asked for again: immutable, ttl=TIME (such as ttl=30s) or strict
     #[arg(long, value_name = "WHEN", default_value_t = Consistency::DEFAULT, help_heading = "Mount")]
     pub(super) consistency: Consistency,
+    /// How the kernel's requests travel: auto, uring (FUSE over io_uring, Linux 6.14) or dev (/dev/fuse)
+    #[arg(long, value_name = "HOW", default_value_t = Transport::DEFAULT, help_heading = "Mount")]
+    pub(super) transport: Transport,
     /// Let users other than this one read
     #[arg(long, help_heading = "Mount")]
     pub(super) allow_other: bool,

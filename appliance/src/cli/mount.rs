@@ -38,6 +38,7 @@ fn given_mount(args: &MountArgs, mountpoint: PathBuf) -> Result<GivenMount, CliE
         trees: Vec::new(),
         store: GivenStore::default(),
         consistency: Some(Given::flag("--consistency", args.consistency)),
+        transport: Some(Given::flag("--transport", args.transport)),
         allow_other: Some(Given::flag("--allow-other", args.allow_other)),
         threads: args.threads.map(|count| Given::flag("--threads", count)),
         uid: None,

@@ -112,6 +112,11 @@ fn write_mount(f: &mut fmt::Formatter<'_>, mount: &MountStatus) -> fmt::Result {
     let inodes = SizeText(mount.inode_memory_bytes);
     write!(f, "         names {} known ({inodes}), {} hidden", mount.known_inodes, mount.hidden_names)?;
     writeln!(f, "; requests {}, {} dropped", mount.requests, mount.dropped_replies)?;
+    let transport = &mount.transport;
+    match transport.used.as_str() {
+        "uring" => writeln!(f, "         transport uring, at most {}", SizeText(transport.ring_bytes_max))?,
+        used => writeln!(f, "         transport {used}: {}", transport.reason)?,
+    }
     let taken: Vec<&str> = mount.fuse.iter().filter(|one| one.taken).map(|one| one.name.as_str()).collect();
     if !taken.is_empty() {
         writeln!(f, "         fuse {}", taken.join(" "))?;

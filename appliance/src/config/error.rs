@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::consistency::InvalidConsistency;
 use super::credentials_file::CredentialsError;
+use super::transport::InvalidTransport;
 use super::tree_path::InvalidTreePath;
 use super::units::{InvalidDuration, InvalidSize, SizeText};
 
@@ -96,6 +97,9 @@ pub enum ValueError {
     /// No consistency.
     #[error(transparent)]
     Consistency(#[from] InvalidConsistency),
+    /// No transport.
+    #[error(transparent)]
+    Transport(#[from] InvalidTransport),
     /// No path inside a mount.
     #[error(transparent)]
     TreePath(#[from] InvalidTreePath),

@@ -61,6 +61,7 @@ fn read_mount(table: &Table<'_>) -> Result<GivenMount, ConfigError> {
         trees: table.sections("tree", &keys::TREE)?.iter().map(read_tree).collect::<Result<_, _>>()?,
         store: read_store(table)?,
         consistency: table.parsed("consistency", str::parse)?,
+        transport: table.parsed("transport", str::parse)?,
         allow_other: table.switch("allow_other")?,
         threads: table.count("threads", 1, 256)?,
         uid: table.count("uid", 0, u32::MAX - 1)?,

@@ -8,6 +8,7 @@ use ufs::Location;
 
 use super::consistency::Consistency;
 use super::error::Place;
+use super::transport::Transport;
 use super::tree_path::TreePath;
 
 /// A value and where it was given.
@@ -135,6 +136,8 @@ pub struct GivenMount {
     pub store: GivenStore,
     /// When to ask the stores again.
     pub consistency: Option<Given<Consistency>>,
+    /// How the kernel's requests travel.
+    pub transport: Option<Given<Transport>>,
     /// Other users may read.
     pub allow_other: Option<Given<bool>>,
     /// Threads that answer the kernel.

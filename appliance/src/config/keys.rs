@@ -115,6 +115,7 @@ pub static MOUNT: Section = Section {
         key("url", "s3://BUCKET[/PREFIX] or file:///DIRECTORY", "url or mount.tree is required"),
         key("tree", "sections", "url or mount.tree is required"),
         key("consistency", "immutable, ttl=TIME or strict", "ttl=30s"),
+        key("transport", "auto, uring or dev", "auto"),
         key("allow_other", "true or false", "false"),
         key("threads", "count, 1 to 256", "CPUs, 2 to 8"),
         key("uid", "count", "the daemon's"),
@@ -165,5 +166,6 @@ mod tests {
         assert_eq!(of(&STORE, "backoff_max"), time(limits.backoff_max));
         assert_eq!(of(&STORE, "connections_max"), ufs::s3::Settings::default().connections_max.to_string());
         assert_eq!(of(&MOUNT, "consistency"), crate::config::Consistency::DEFAULT.to_string());
+        assert_eq!(of(&MOUNT, "transport"), crate::config::Transport::DEFAULT.to_string());
     }
 }

@@ -14,7 +14,7 @@ use super::runtime_dir::daemon_socket;
 use super::tree_path::TreePath;
 use super::{
     Branch, CACHE_BYTES_DEFAULT, CACHE_BYTES_MIN, CacheConfig, CacheLocation, Config, Consistency,
-    MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, MountConfig, credentials_file,
+    MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, MountConfig, Transport, credentials_file,
 };
 
 /// Profile of a credentials file when none is named.
@@ -111,6 +111,7 @@ fn resolve_mount(given: GivenMount, store: &GivenStore) -> Result<(MountConfig, 
         mountpoint: normalized(&given.path.value),
         tree: resolve_trees(trees, &store)?,
         consistency: value_or(given.consistency, Consistency::DEFAULT),
+        transport: value_or(given.transport, Transport::DEFAULT),
         allow_other: value_or(given.allow_other, false),
         threads: given.threads.map_or_else(|| cpus().clamp(2, 8), |given| given.value as usize),
         uid: value_or(given.uid, geteuid().as_raw()),

@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fuse_fast::mount::MountOptions;
-use fuse_fast::session::{Session, SessionConfig, SessionError, StatsHandle, Stopper, Transport};
+use fuse_fast::negotiate::ConnectionInfo;
+use fuse_fast::session::{Session, SessionConfig, SessionError, StatsHandle, Stopper};
 use slab_store::SlabStore;
 use tokio::sync::Notify;
 
 use super::RequestError;
 use super::kernel_cache::KernelNotifier;
 use super::start::StartError;
-use crate::config::{Consistency, MountConfig};
+use crate::config::{Consistency, MountConfig, Transport};
 use crate::filesystem::{MountedTree, Presentation};
 use crate::movers::Movers;
 use crate::namespace::{Clock, Database, KernelCache, Namespace, NamespaceOptions};
 use crate::read_path::ReadPath;
-use crate::status::{BranchStatus, FeatureStatus, MountStatus};
+use crate::status::{BranchStatus, FeatureStatus, MountStatus, TransportStatus};
 use crate::store::{Store, StoreIndex};
 
 /// Time that open files get to be closed when the daemon stops, before their mount is aborted.
@@ -33,6 +34,8 @@ pub(super) struct Parts {
     pub(super) slabs: Option<SlabStore>,
     /// Budget of fetched data.
     pub(super) fetch_bytes: u64,
+    /// Memory for the rings of this mount.
+    pub(super) rings_bytes: u64,
     /// The longest that a reader waits for a store.
     pub(super) patience: Duration,
     /// Told when the mount is gone.
@@ -48,6 +51,7 @@ pub(super) struct Mounted {
     branches: Vec<BranchStatus>,
     consistency: Consistency,
     features: Vec<FeatureStatus>,
+    transport: TransportStatus,
     stats: StatsHandle,
     stopper: Stopper,
     gone: Arc<AtomicBool>,
@@ -58,7 +62,7 @@ impl Mounted {
     pub(super) async fn start(config: &MountConfig, parts: Parts) -> Result<Self, StartError> {
         let kernel: Arc<KernelNotifier> = Arc::default();
         let tree = build_tree(config, &parts, Arc::clone(&kernel) as Arc<dyn KernelCache>).await?;
-        let session = serve(config, Arc::clone(&tree))?;
+        let session = serve(config, parts.rings_bytes, Arc::clone(&tree))?;
         kernel.connect(session.notifier());
         let mounted = Self {
             mountpoint: config.mountpoint.clone(),
@@ -66,6 +70,7 @@ impl Mounted {
             branches: config.tree.iter().map(branch_status).collect(),
             consistency: config.consistency,
             features: features(&session),
+            transport: transport_status(config, session.info()),
             stats: session.stats_handle(),
             stopper: session.stopper(),
             gone: Arc::default(),
@@ -107,6 +112,7 @@ impl Mounted {
             hidden_names: names.hidden_names,
             reads: self.tree.read_path.counters.status(),
             fuse: self.features.clone(),
+            transport: self.transport.clone(),
         }
     }
 
@@ -170,18 +176,40 @@ async fn build_tree(
     Ok(Arc::new(MountedTree::new(namespace, read_path, stores, slabs, presentation)))
 }
 
-fn serve(config: &MountConfig, tree: Arc<MountedTree>) -> Result<Session<MountedTree>, StartError> {
+fn serve(
+    config: &MountConfig,
+    ring_bytes_max: u64,
+    tree: Arc<MountedTree>,
+) -> Result<Session<MountedTree>, StartError> {
     let source = config.tree.first().map_or_else(String::new, |branch| branch.location.to_string());
     let options = MountOptions { source, allow_other: config.allow_other, ..MountOptions::default() };
     let device = fuse_fast::mount::mount(&config.mountpoint, &options)?;
-    let settings =
-        SessionConfig { threads: config.threads, transport: Transport::Device, ..SessionConfig::default() };
+    let settings = SessionConfig {
+        threads: config.threads,
+        transport: config.transport.into(),
+        ring_bytes_max,
+        ..SessionConfig::default()
+    };
     let session = Session::start(device, tree, settings);
     session.map_err(|error: SessionError| StartError::Session(error))
 }
 
 fn branch_status(branch: &crate::config::Branch) -> BranchStatus {
     BranchStatus { at: branch.at.to_string(), url: branch.location.to_string() }
+}
+
+/// Which transport it became. That `auto` did not become io_uring is told in the log, once.
+fn transport_status(config: &MountConfig, info: &ConnectionInfo) -> TransportStatus {
+    let (used, reason, ring_bytes_max) = match info.ring {
+        Ok(shape) => (Transport::Uring, String::new(), shape.memory_bytes()),
+        Err(refusal) => (Transport::Dev, refusal.to_string(), 0),
+    };
+    let fallbacks = u64::from(config.transport == Transport::Auto && used == Transport::Dev);
+    if fallbacks > 0 {
+        tracing::info!(mountpoint = %config.mountpoint.display(), reason, "no FUSE over io_uring: using /dev/fuse");
+    }
+    let (used, wanted) = (used.to_string(), config.transport.to_string());
+    TransportStatus { used, wanted, fallbacks, reason, ring_bytes_max }
 }
 
 fn features(session: &Session<MountedTree>) -> Vec<FeatureStatus> {

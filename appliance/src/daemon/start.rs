@@ -74,6 +74,7 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
             movers: Arc::clone(&movers),
             slabs: slabs.clone(),
             fetch_bytes: budget.limit_bytes(),
+            rings_bytes: shares.rings_bytes / config.mounts.len() as u64,
             patience: patience(&mount.tree),
             unmounted: Arc::clone(&unmounted),
         };

@@ -1,13 +1,15 @@
 //! Kernel version, FUSE and io_uring.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use super::Finding;
+#[cfg(test)]
+use super::Level;
 use super::sys::probe_io_uring;
-use super::{Finding, Level};
 
 /// The oldest kernel that is supported.
 const KERNEL_MIN: Release = Release(5, 15);
@@ -19,6 +21,9 @@ const FEATURES: [(Release, &str); 4] = [
     (Release(6, 13), "requests above 1MiB"),
     (Release(6, 14), "FUSE over io_uring"),
 ];
+
+/// The switch of FUSE over io_uring (6.14).
+const ENABLE_URING: &str = "/sys/module/fuse/parameters/enable_uring";
 
 /// Pages of a request when the kernel has no setting for it (FUSE_MAX_MAX_PAGES before 6.13).
 const PAGES_MAX_DEFAULT: u64 = 256;
@@ -39,7 +44,7 @@ pub(super) fn examine() -> Vec<Finding> {
     let root = geteuid().is_root();
     let mut findings = vec![kernel(), dev_fuse(), fusermount(root), allow_other(root), io_uring()];
     findings.push(max_pages(read_number(Path::new("/proc/sys/fs/fuse/max_pages_limit"))));
-    findings.extend(fuse_over_io_uring());
+    findings.push(fuse_over_io_uring(Path::new(ENABLE_URING), probe_io_uring()));
     findings
 }
 
@@ -143,16 +148,26 @@ fn max_pages(limit: Option<u64>) -> Finding {
     }
 }
 
-/// Only where the kernel has the switch (6.14).
-fn fuse_over_io_uring() -> Option<Finding> {
-    let text = fs::read_to_string("/sys/module/fuse/parameters/enable_uring").ok()?;
-    let level = if text.trim() == "Y" { "on" } else { "off" };
-    Some(Finding {
-        check: "fuse.enable_uring".to_owned(),
-        level: Level::Ok,
-        found: format!("{level}; requests go through /dev/fuse in this version"),
-        fix: String::new(),
-    })
+/// Whether FUSE over io_uring can be had, and what it takes.
+fn fuse_over_io_uring(switch: &Path, probe: io::Result<()>) -> Finding {
+    let check = "fuse over io_uring";
+    let text = match fs::read_to_string(switch) {
+        Ok(text) => text,
+        Err(_) => {
+            return Finding::ok(check, "not in this kernel (Linux 6.14); requests go through /dev/fuse");
+        }
+    };
+    match (text.trim(), probe) {
+        ("Y", Ok(())) => Finding::ok(check, "on"),
+        ("Y", Err(error)) => {
+            Finding::warn(check, format!("on, but there is no io_uring: {error}"), "see the line io_uring")
+        }
+        _ => Finding::warn(
+            check,
+            "off: requests go through /dev/fuse, small files and metadata are slower",
+            format!("echo Y > {}, and options fuse enable_uring=1 in /etc/modprobe.d", switch.display()),
+        ),
+    }
 }
 
 fn read_number(path: &Path) -> Option<u64> {
@@ -181,6 +196,20 @@ mod tests {
         assert_eq!(old.level, Level::Warn);
         assert!(old.found.contains("passthrough") && !old.found.contains("expire-only"), "{old:?}");
         assert!(old.fix.contains("6.14"), "{old:?}");
+    }
+
+    #[test]
+    fn the_switch_of_fuse_over_io_uring_is_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let switch = directory.path().join("enable_uring");
+        assert_eq!(fuse_over_io_uring(&switch, Ok(())).level, Level::Ok);
+        fs::write(&switch, "N\n").expect("writable");
+        let off = fuse_over_io_uring(&switch, Ok(()));
+        assert_eq!(off.level, Level::Warn);
+        assert!(off.fix.contains("echo Y > "), "{off:?}");
+        fs::write(&switch, "Y\n").expect("writable");
+        assert_eq!(fuse_over_io_uring(&switch, Ok(())).found, "on");
+        assert_eq!(fuse_over_io_uring(&switch, Err(ErrorKind::PermissionDenied.into())).level, Level::Warn);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl<F: FileSystem> Engine<F> {
         }
     }
 
-    /// Passes on what was answered, by this thread or others; with nothing to pass on the engine is about to wait.
+    /// Passes on what was answered, by this thread or others.
     fn submit_answered(&mut self, answered: &mut Vec<EntryIndex>) {
         self.inbox.take(answered);
         self.has_ended |= self.inbox.is_closed();

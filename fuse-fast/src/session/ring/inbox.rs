@@ -38,11 +38,12 @@ impl Inbox {
         }
     }
 
-    /// Takes all entries into `taken`, which is empty. Without any the engine counts as waiting from now on.
+    /// Takes all entries into `taken`, which is empty. The engine counts as waiting from now on: it passes on what it took
+    /// with the same call that it waits in.
     pub(super) fn take(&self, taken: &mut Vec<EntryIndex>) {
         let mut state = self.state.lock();
         std::mem::swap(&mut state.entries, taken);
-        state.is_waiting = taken.is_empty();
+        state.is_waiting = true;
     }
 
     /// The engine is at work: what is put in now needs no wake-up.
