@@ -150,6 +150,7 @@ fn load(
     let mut recovery = Recovery { was_power_cut, ..Recovery::default() };
     recovery.torn_bytes = replayed.as_ref().map_or(0, |replayed| replayed.torn_bytes);
     drop_nameless(&mut tree);
+    tree.drop_orphans();
     let failed =
         |source| OpenError::Io { action: "list", path: options.directory.join(DATA_DIRECTORY), source };
     let names: BTreeSet<String> = disk.list(Path::new(DATA_DIRECTORY)).map_err(failed)?.into_iter().collect();

@@ -2,7 +2,7 @@
 
 use crate::error::StageError;
 use crate::record::{Change, Entry, EventAction, EventRecord, NodeMeta};
-use crate::tree::{Body, Node, Tree};
+use crate::tree::{Body, EventState, Node, Tree};
 use crate::types::{Base, EventSeq, NAME_BYTES_MAX, NodeNumber};
 
 /// Changes and the events that they make.
@@ -72,8 +72,20 @@ impl<'t> Plan<'t> {
         self.event(path, formerly, EventAction::Put { node: number });
     }
 
-    /// The path has to show nothing any more.
+    /// The path has to show nothing any more. When that waits to be done already, once is enough.
     pub(crate) fn remove(&mut self, path: Box<str>, below: Base, moved: Option<(NodeNumber, Box<str>)>) {
+        if !self.tree.has_remove_of(&path, &below) {
+            self.remove_again(path, below, moved);
+        }
+    }
+
+    /// The same, in place of a remove that the plan takes back.
+    pub(crate) fn remove_again(
+        &mut self,
+        path: Box<str>,
+        below: Base,
+        moved: Option<(NodeNumber, Box<str>)>,
+    ) {
         let (moved, formerly) = match moved {
             Some((number, new_path)) => (Some(number), vec![new_path]),
             None => (None, Vec::new()),
@@ -81,11 +93,13 @@ impl<'t> Plan<'t> {
         self.event(path, formerly, EventAction::Remove { below, moved });
     }
 
-    /// The node's put is not wanted any more. Gives the object that it may have made all the same, when it was sent.
+    /// The node's put is not wanted any more. Gives the object that it may have made all the same, when it was sent: then
+    /// a worker that has it now ends it.
     pub(crate) fn drop_put(&mut self, node: &Node) -> Option<Base> {
         let seq = node.event?;
-        let sent_to = self.tree.events.get(&seq).and_then(|event| event.record.sent_to.clone());
-        if sent_to.is_none() {
+        let event = self.tree.events.get(&seq)?;
+        let sent_to = event.record.sent_to.clone();
+        if sent_to.is_none() || event.state == EventState::Waiting {
             self.changes.push(Change::EventGone { seq });
         }
         sent_to

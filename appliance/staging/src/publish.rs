@@ -59,7 +59,8 @@ pub struct EventView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Send the request that shows it. `replaces` is what the store is expected to have at the path: the request is
-    /// conditional on it, or on there being nothing.
+    /// conditional on it, or on there being nothing. Without a version it is an object that an earlier put of this host
+    /// may have made: ask the store, replace what carries a token of this host, and take anything else as a conflict.
     Now {
         /// The version to replace.
         replaces: Option<Base>,
@@ -152,9 +153,16 @@ impl Staging {
         Ok(view)
     }
 
-    /// Gives an event back, to be tried again later. One that is gone is fine.
+    /// Gives an event back, to be tried again later. One that is gone, or that nobody wants any more, is fine.
     pub fn give_back(&self, seq: EventSeq, retry_after: Duration) {
         let mut tree = self.shared.tree.lock();
+        if tree.is_orphan(seq) {
+            // When this cannot be recorded, the next start finds that nobody wants it.
+            if let Err(error) = self.shared.commit(&mut tree, vec![Change::EventGone { seq }], Room::Frees) {
+                tracing::debug!(seq = seq.0, %error, "a put that nobody wants any more is dropped at the next start");
+            }
+            return;
+        }
         let not_before = self.shared.now() + retry_after;
         let Some(event) = tree.events.get_mut(&seq) else { return };
         event.state = EventState::Waiting;
@@ -162,7 +170,7 @@ impl Staging {
         if let EventAction::Put { node } = event.record.action
             && let Ok(file) = tree.file(node)
         {
-            file.content.lock().upload = None;
+            file.content.lock().upload.take_if(|upload| upload.seq == seq);
         }
         tree.reschedule(seq);
         self.shared.notify();
@@ -233,8 +241,7 @@ impl Staging {
             return Err(StageError::NoEvent { seq });
         };
         let mut plan = Plan::new(&tree);
-        plan.changes.push(Change::EventGone { seq });
-        plan_below_gone(&mut plan, &event.record.path, below);
+        plan_removed(&mut plan, seq, &event.record.path, below);
         let changes = plan.changes;
         self.shared.commit(&mut tree, changes, Room::Frees)?;
         Ok(())
@@ -334,7 +341,7 @@ fn plan_orphan(plan: &mut Plan<'_>, path: &str, base: &Base) {
             plan.changes.push(Change::Event { seq: *seq, event: record });
         }
     }
-    if let Some((parent, name)) = find(tree, path)
+    if let Some((parent, name)) = tree.find(path)
         && let Some(entry) = tree.entry(parent, name)
         && entry.below.as_ref().is_some_and(is_unknown)
     {
@@ -342,32 +349,35 @@ fn plan_orphan(plan: &mut Plan<'_>, path: &str, base: &Base) {
     }
 }
 
-/// The store has nothing at the path any more.
-pub(super) fn plan_below_gone(plan: &mut Plan<'_>, path: &str, gone: &Base) {
-    let Some((parent, name)) = find(plan.tree, path) else { return };
-    let Some(entry) = plan.tree.entry(parent, name) else { return };
-    if !entry.below.as_ref().is_some_and(|below| below.is_same_key(gone)) {
-        return;
+/// The store has nothing at the path of a remove any more, or something that is not ours to remove. A whiteout of a
+/// directory stays until everything below it is gone.
+pub(super) fn plan_removed(plan: &mut Plan<'_>, seq: EventSeq, path: &str, gone: &Base) {
+    plan.changes.push(Change::EventGone { seq });
+    let tree = plan.tree;
+    if let Some((parent, name)) = tree.find(path)
+        && let Some(entry) = tree.entry(parent, name)
+        && entry.below.as_ref().is_some_and(|below| below.is_same_key(gone))
+    {
+        match entry.node {
+            Some(_) => plan.set_entry(parent, name, Entry { node: entry.node, below: None }),
+            None if tree.has_removes(path, seq) => {}
+            None => plan.changes.push(Change::EntryGone { parent, name: name.into() }),
+        }
     }
-    match entry.node {
-        Some(_) => plan.set_entry(parent, name, Entry { node: entry.node, below: None }),
-        None => plan.changes.push(Change::EntryGone { parent, name: name.into() }),
+    for (end, _) in path.match_indices('/') {
+        let above = &path[..end];
+        if let Some((parent, name)) = tree.find(above)
+            && tree.entry(parent, name).is_some_and(|entry| entry.node.is_none())
+            && !tree.has_removes(above, seq)
+        {
+            plan.changes.push(Change::EntryGone { parent, name: name.into() });
+        }
     }
-}
-
-/// The directory and the last name of a path, as far as the tree has them.
-pub(super) fn find<'p>(tree: &Tree, path: &'p str) -> Option<(NodeNumber, &'p str)> {
-    let (directories, name) = path.rsplit_once('/').map_or((None, path), |(above, name)| (Some(above), name));
-    let mut at = NodeNumber::ROOT;
-    for directory in directories.into_iter().flat_map(|above| above.split('/')) {
-        at = tree.entry(at, directory)?.node?;
-    }
-    Some((at, name))
 }
 
 /// What the store is expected to have where a put goes.
 fn replaced_by(tree: &Tree, event: &Event) -> Option<Base> {
-    let (parent, name) = find(tree, &event.record.path)?;
+    let (parent, name) = tree.find(&event.record.path)?;
     tree.entry(parent, name)?.below.clone()
 }
 

@@ -16,7 +16,7 @@ use crate::publish_order::{Footprint, PublishOrder};
 use crate::record::{Change, Entry, EventAction, EventRecord, NodeKind, NodeMeta};
 use crate::schedule::Schedule;
 use crate::space::Space;
-use crate::types::{Attributes, Durability, EventSeq, Kind, Moment, NodeNumber, NodeType, NodeView};
+use crate::types::{Attributes, Base, Durability, EventSeq, Kind, Moment, NodeNumber, NodeType, NodeView};
 
 pub(crate) struct Tree {
     pub(crate) nodes: HashMap<NodeNumber, Node>,
@@ -25,6 +25,8 @@ pub(crate) struct Tree {
     pub(crate) schedule: Schedule,
     /// Puts of nodes that had another path: only these can need an object under another key than their own.
     pub(crate) moved_puts: BTreeSet<EventSeq>,
+    /// Paths of removes that wait.
+    removes: BTreeSet<(Box<str>, EventSeq)>,
     pub(crate) next_node: u64,
     pub(crate) next_event: u64,
     /// Files with changes that no event speaks of yet, and since when.
@@ -99,6 +101,7 @@ impl Tree {
             order: PublishOrder::default(),
             schedule: Schedule::new(delay),
             moved_puts: BTreeSet::new(),
+            removes: BTreeSet::new(),
             next_node: 1,
             next_event: 1,
             written: BTreeMap::new(),
@@ -240,6 +243,9 @@ impl Tree {
         if matches!(event.record.action, EventAction::Put { .. }) && !event.record.formerly.is_empty() {
             self.moved_puts.insert(seq);
         }
+        if matches!(event.record.action, EventAction::Remove { .. }) {
+            self.removes.insert((event.record.path.clone(), seq));
+        }
         self.events.insert(seq, event);
         self.reschedule(seq);
     }
@@ -289,11 +295,29 @@ impl Tree {
         }
     }
 
+    /// Is it the put of a node that has gone, or that is put elsewhere by now?
+    pub(crate) fn is_orphan(&self, seq: EventSeq) -> bool {
+        match self.events.get(&seq).map(|event| &event.record.action) {
+            Some(EventAction::Put { node }) => {
+                !self.nodes.get(node).is_some_and(|node| node.event == Some(seq) && node.parent.is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// Puts that were sent and that nobody wants any more have a remove, or another put, that looks after what they
+    /// left. No worker has them after a start.
+    pub(crate) fn drop_orphans(&mut self) {
+        let orphans: Vec<_> = self.events.keys().copied().filter(|seq| self.is_orphan(*seq)).collect();
+        orphans.into_iter().for_each(|seq| self.remove_event(seq));
+    }
+
     fn remove_event(&mut self, seq: EventSeq) {
         let Some(event) = self.events.remove(&seq) else { return };
         self.order.remove(seq, &event.footprint);
         self.schedule.set(seq, None);
         self.moved_puts.remove(&seq);
+        self.removes.remove(&(event.record.path, seq));
         if let EventAction::Put { node } = event.record.action
             && let Some(node) = self.nodes.get_mut(&node)
             && node.event == Some(seq)
@@ -350,6 +374,36 @@ impl Tree {
         }
         path.push_str(name);
         Some(path)
+    }
+
+    /// The directory and the last name of a path, as far as the tree has them.
+    pub(crate) fn find<'p>(&self, path: &'p str) -> Option<(NodeNumber, &'p str)> {
+        let (directories, name) =
+            path.rsplit_once('/').map_or((None, path), |(above, name)| (Some(above), name));
+        let mut at = NodeNumber::ROOT;
+        for directory in directories.into_iter().flat_map(|above| above.split('/')) {
+            at = self.entry(at, directory)?.node?;
+        }
+        Some((at, name))
+    }
+
+    /// Does a remove of this very version wait at a path?
+    pub(crate) fn has_remove_of(&self, path: &str, gone: &Base) -> bool {
+        let at_it = self.removes.range((Box::from(path), EventSeq(0))..).take_while(|(at, _)| **at == *path);
+        let is_it = |seq: &EventSeq| {
+            let action = self.events.get(seq).map(|event| &event.record.action);
+            matches!(action, Some(EventAction::Remove { below, .. }) if below == gone)
+        };
+        at_it.map(|(_, seq)| seq).any(is_it)
+    }
+
+    /// Does a remove wait at or below a path, beside this one?
+    pub(crate) fn has_removes(&self, path: &str, except: EventSeq) -> bool {
+        let from = |path: &str| self.removes.range((Box::from(path), EventSeq(0))..);
+        let at_it = from(path).take_while(|(at, _)| **at == *path);
+        let inside = format!("{path}/");
+        let below = from(&inside).take_while(|(at, _)| at.starts_with(&inside));
+        at_it.chain(below).any(|(_, seq)| *seq != except)
     }
 
     /// Is `number` the same as `above`, or below it?

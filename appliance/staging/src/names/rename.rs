@@ -105,7 +105,7 @@ fn replace(
     let new_path = plan.path_of(to.0, to.1)?;
     let left = leave(plan, from, node)?;
     plan.set_entry(to.0, to.1, Entry { node: Some(source), below });
-    arrive(plan, Move { number: source, old_path, new_path, left })
+    arrive(plan, Move { number: source, old_path, new_path, left, place: (to.0, to.1.into()) })
 }
 
 fn check_kinds(source: &Node, target: &Node) -> Result<(), StageError> {
@@ -145,9 +145,24 @@ fn exchange(
     plan.set_entry(to.0, to.1, Entry { node: Some(source), below: below_to });
     let from_path = plan.path_of(from.0, from.1)?;
     let to_path = plan.path_of(to.0, to.1)?;
-    let there = Move { number: source, old_path: from_path.clone(), new_path: to_path.clone(), left: None };
+    let there = Move {
+        number: source,
+        old_path: from_path.clone(),
+        new_path: to_path.clone(),
+        left: None,
+        place: (to.0, to.1.into()),
+    };
     arrive(plan, there)?;
-    arrive(plan, Move { number: other, old_path: to_path, new_path: from_path, left: None })
+    arrive(
+        plan,
+        Move {
+            number: other,
+            old_path: to_path,
+            new_path: from_path,
+            left: None,
+            place: (from.0, from.1.into()),
+        },
+    )
 }
 
 /// Does the store have the node, or anything below it?
@@ -172,6 +187,8 @@ struct Move {
     new_path: Box<str>,
     /// What the store has at the old path.
     left: Option<Base>,
+    /// Where it is now.
+    place: (NodeNumber, Box<str>),
 }
 
 /// Makes the events of a move, of the node and of all that is below it: directories from the top, then files and
@@ -183,7 +200,8 @@ fn arrive(plan: &mut Plan<'_>, moved: Move) -> Result<(), StageError> {
     for moved in &moves {
         put_moved(plan, moved)?;
     }
-    for moved in moves {
+    // The other way round: what was published last goes first, and directories after what was in them.
+    for moved in moves.into_iter().rev() {
         follow_up_removes(plan, &moved);
         if let Some(left) = moved.left {
             plan.remove(moved.old_path, left, Some((moved.number, moved.new_path)));
@@ -201,7 +219,8 @@ fn sort_key(tree: &Tree, moved: &Move) -> SortKey {
 }
 
 fn collect_moves(plan: &mut Plan<'_>, moved: Move, moves: &mut Vec<Move>) -> Result<(), StageError> {
-    let node = plan.node(moved.number)?;
+    let directory = moved.number;
+    let node = plan.node(directory)?;
     if let Body::Directory(entries) = &node.body {
         for (name, entry) in entries {
             let Some(child) = entry.node else {
@@ -214,7 +233,11 @@ fn collect_moves(plan: &mut Plan<'_>, moved: Move, moves: &mut Vec<Move>) -> Res
             }
             let old_path = format!("{}/{name}", moved.old_path).into();
             let new_path = format!("{}/{name}", moved.new_path).into();
-            collect_moves(plan, Move { number: child, old_path, new_path, left }, moves)?;
+            collect_moves(
+                plan,
+                Move { number: child, old_path, new_path, left, place: (directory, name.clone()) },
+                moves,
+            )?;
         }
     }
     moves.push(moved);
@@ -241,20 +264,32 @@ fn put_moved(plan: &mut Plan<'_>, moved: &Move) -> Result<(), StageError> {
 }
 
 /// Removes of paths that the node had before have to come after its put, wherever that is now: the put may copy from
-/// there.
+/// there. Where this or another node has taken the path, its put replaces what is there.
 fn follow_up_removes(plan: &mut Plan<'_>, moved: &Move) {
     let tree = plan.tree;
     let Some(seq) = tree.nodes.get(&moved.number).and_then(|node| node.event) else { return };
     for (remove_seq, event) in tree.events.range(seq..) {
-        if let EventAction::Remove { below, moved: Some(number) } = &event.record.action
-            && *number == moved.number
-        {
-            plan.changes.push(Change::EventGone { seq: *remove_seq });
-            plan.remove(
-                event.record.path.clone(),
-                below.clone(),
-                Some((moved.number, moved.new_path.clone())),
-            );
+        let EventAction::Remove { below, moved: Some(number) } = &event.record.action else { continue };
+        if *number != moved.number {
+            continue;
+        }
+        plan.changes.push(Change::EventGone { seq: *remove_seq });
+        let path = &event.record.path;
+        if *path == moved.new_path {
+            let entry = Entry { node: Some(moved.number), below: Some(below.clone()) };
+            plan.set_entry(moved.place.0, &moved.place.1, entry);
+        } else if let Some(((parent, name), taker)) = taken(tree, path, below) {
+            plan.set_entry(parent, name, Entry { node: Some(taker), below: Some(below.clone()) });
+        } else {
+            plan.remove_again(path.clone(), below.clone(), Some((moved.number, moved.new_path.clone())));
         }
     }
+}
+
+/// The node at a path, when it is put under the same key.
+fn taken<'p>(tree: &Tree, path: &'p str, below: &Base) -> Option<(Place<'p>, NodeNumber)> {
+    let (parent, name) = tree.find(path)?;
+    let number = tree.entry(parent, name)?.node?;
+    let is_same = tree.nodes.get(&number)?.is_directory() == below.is_directory();
+    is_same.then_some(((parent, name), number))
 }

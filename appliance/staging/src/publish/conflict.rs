@@ -19,16 +19,19 @@ impl Staging {
         let mut tree = self.shared.tree_to_change()?;
         let event = tree.events.get(&seq).ok_or(StageError::NoEvent { seq })?;
         let mut plan = Plan::new(&tree);
-        plan.changes.push(Change::EventGone { seq });
         let new_path = match &event.record.action {
             EventAction::Remove { below, .. } => {
-                super::plan_below_gone(&mut plan, &event.record.path, below);
+                super::plan_removed(&mut plan, seq, &event.record.path, below);
                 None
             }
             EventAction::Put { node } if tree.nodes.get(node).is_some_and(|node| node.event == Some(seq)) => {
+                plan.changes.push(Change::EventGone { seq });
                 plan_aside(&mut plan, *node, host)?
             }
-            EventAction::Put { .. } => None,
+            EventAction::Put { .. } => {
+                plan.changes.push(Change::EventGone { seq });
+                None
+            }
         };
         let changes = plan.changes;
         self.shared.commit(&mut tree, changes, Room::Grows)?;

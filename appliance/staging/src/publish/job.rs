@@ -25,6 +25,9 @@ pub struct Upload {
     pub xattrs: Xattrs,
     /// Goes along as object metadata: an object that has it is this very content from this host.
     pub token: String,
+    /// A request to this object was sent and its answer was not recorded: if the object there carries a token of this
+    /// host for this node, it went through, and the base may be gone by it. Ask the store before reading the base.
+    pub sent_to: Option<Base>,
     /// An upload of the same bytes to the same path that was not finished.
     pub resumed: Option<Resumed>,
 }
@@ -90,8 +93,8 @@ impl Staging {
         let token = format!("{}-{:x}-{generation:x}-{meta_generation:x}", hex(&shared.uuid), number.0);
         let event = tree.events.get_mut(&seq).ok_or(StageError::NoEvent { seq })?;
         event.taken_meta_generation = meta_generation;
-        let path = event.record.path.clone();
-        Ok(Upload { seq, path, node: number, kind, attributes, xattrs, token, resumed })
+        let (path, sent_to) = (event.record.path.clone(), event.record.sent_to.clone());
+        Ok(Upload { seq, path, node: number, kind, attributes, xattrs, token, sent_to, resumed })
     }
 }
 

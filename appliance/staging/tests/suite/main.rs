@@ -5,4 +5,5 @@ mod data;
 mod names;
 mod publishing;
 mod recovery;
+mod store_model;
 mod support;
