@@ -17,6 +17,7 @@
 //! Trade: a lookup that the kernel does not answer itself costs a few microseconds in the database instead of a hash
 //! probe, and in return a million names cost memory only while the kernel holds them.
 
+mod below;
 mod block;
 mod database;
 mod dir;
@@ -47,13 +48,17 @@ use std::time::Duration;
 use crate::config::{Consistency, TreePath};
 use crate::store::{Store, StoreIndex};
 
+pub use below::Installed;
 pub use database::Database;
 pub use dir::{DirEntry, DirSnapshot};
 pub use error::{DatabaseError, NamespaceError};
 pub use events::KernelCache;
 pub use files::FilesBelow;
 pub use freshness::{Clock, VALID_FOREVER};
-pub use types::{Cached, DirNode, FileNode, Found, Ino, NamespaceStats, Node, ObjectRef, RefreshReport};
+pub use types::{
+    Ancestor, Cached, Child, DirNode, FileNode, Found, Ino, NamespaceStats, NoOrigin, Node, ObjectRef,
+    Origin, RefreshReport,
+};
 
 use shared::Shared;
 
@@ -154,6 +159,52 @@ impl Namespace {
     /// is told to ask.
     pub fn report_changed(&self, ino: Ino) {
         self.shared.report_changed(ino);
+    }
+
+    /// Finds a name, asking the store if need be, without taking a reference. Must run inside a tokio runtime.
+    pub async fn find(&self, parent: Ino, name: &str) -> Result<Option<Child>, NamespaceError> {
+        below::find(&self.shared, parent, name).await
+    }
+
+    /// Gives the children of a directory, in the order of the listing, until `each` returns false; none where there is no
+    /// directory. Must run inside a tokio runtime.
+    pub async fn scan(
+        &self,
+        path: &TreePath,
+        each: &mut (dyn FnMut(Child) -> bool + Send),
+    ) -> Result<(), NamespaceError> {
+        below::scan(&self.shared, path, each).await
+    }
+
+    /// Whether a node is referenced here.
+    pub fn contains(&self, ino: Ino) -> bool {
+        self.shared.inodes.contains(self.shared.number(ino))
+    }
+
+    /// The nodes from the first below the root down to a referenced one, itself included.
+    pub fn ancestry(&self, ino: Ino) -> Option<Vec<Ancestor>> {
+        below::ancestry(&self.shared, ino)
+    }
+
+    /// Takes a file out of the table of nodes, with the count of references that the kernel has on it: whoever calls
+    /// counts them from now on.
+    pub fn hand_over(&self, ino: Ino) -> u64 {
+        below::hand_over(&self.shared, ino)
+    }
+
+    /// Which store has what is at a path, and under which key.
+    pub fn origin(&self, path: &TreePath) -> Result<Origin, NoOrigin> {
+        below::origin(&self.shared, path)
+    }
+
+    /// Whether the mount's table makes the directory at a path: it can be neither moved nor removed.
+    pub fn is_place(&self, path: &TreePath) -> bool {
+        below::is_place(&self.shared, path)
+    }
+
+    /// Takes note of what a store has at a path now, as if it had been asked. The kernel is not told.
+    pub async fn install(&self, path: &TreePath, now: Installed<'_>) -> Result<(), NamespaceError> {
+        below::install(&self.shared, path, now).await
     }
 
     /// Counters and gauges.

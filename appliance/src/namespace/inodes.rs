@@ -105,6 +105,17 @@ impl Inodes {
         }
     }
 
+    /// Removes a file with its references, which are returned; 0 when it is not here.
+    pub(super) fn take_out(&self, number: Number) -> u64 {
+        let taken = self.with(number, |slot| match slot.payload.is_directory() {
+            true => 0,
+            false => std::mem::take(&mut slot.references),
+        });
+        let Some(references) = taken.filter(|references| *references > 0) else { return 0 };
+        self.remove_unused(number);
+        references
+    }
+
     pub(super) fn attributes(&self, number: Number) -> Option<NodeAttributes> {
         self.with(number, |slot| NodeAttributes {
             number,

@@ -80,6 +80,46 @@ pub struct ObjectRef {
     pub size_bytes: u64,
 }
 
+/// A name of a directory, as the namespace has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Child {
+    /// The name.
+    pub name: Box<str>,
+    /// What it leads to. No reference is taken.
+    pub node: Node,
+    /// What it reads, if it is a file.
+    pub object: Option<ObjectRef>,
+}
+
+/// A node on the way from the root to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancestor {
+    /// Its name in the directory before it.
+    pub name: Box<str>,
+    /// The node.
+    pub node: Node,
+}
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The store.
+    pub store: StoreIndex,
+    /// The key there.
+    pub key: Key,
+}
+
+/// Why no store can have what is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoOrigin {
+    /// The mount's table makes the directory at the path.
+    Place,
+    /// No store is mounted at or above the path.
+    NoStore,
+    /// The key would be too long for any store.
+    TooLong,
+}
+
 /// What is known without asking a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cached<T> {

@@ -2,6 +2,7 @@
 //!
 //! The stores are a map in memory with fault knobs ([`memory_store`]), a directory, and an S3 server in process.
 
+mod below;
 mod changes;
 mod consistency;
 mod listings;
