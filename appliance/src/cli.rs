@@ -1,7 +1,7 @@
 //! The command line: parses, runs one command, and turns its end into an exit code.
 //!
 //! [`args`] holds every clap type; nothing outside of this module sees one. `mount` and `run` become a daemon
-//! ([`serve`]); `status`, `warm`, `sync` and `umount` ask one through [`crate::control`]; `doctor` looks at the host.
+//! ([`serve`]); `status`, `warm`, `sync`, `flush` and `umount` ask one through [`crate::control`]; `doctor` looks at the host.
 //!
 //! What a command has to say goes to stdout, logs and errors to stderr, so that `--json` output is never mixed. An
 //! error is one line, `forebay: CAUSE; FIX`.
@@ -11,6 +11,7 @@ mod ask;
 mod background;
 mod doctor;
 mod error;
+mod flush;
 mod log;
 mod mount;
 mod notify;
@@ -79,6 +80,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Status(args) => block_on(status::run(args)),
         Command::Warm(args) => block_on(warm::run(args)),
         Command::Sync(args) => block_on(ask::sync(args)),
+        Command::Flush(args) => block_on(flush::run(args)),
         Command::Umount(args) => block_on(umount::run(args)),
         Command::Doctor(args) => block_on(doctor::run(args)),
     }

@@ -8,6 +8,7 @@
 //! | `POST /v1/warm` with [`crate::warm::Request`] | [`crate::warm::JobId`] |
 //! | `GET /v1/warm/{id}` | [`crate::warm::Progress`] |
 //! | `POST /v1/sync` with [`api::PathRequest`] | [`api::SyncReport`] |
+//! | `POST /v1/flush` with [`crate::writeback::FlushRequest`] | [`crate::writeback::FlushProgress`] |
 //! | `POST /v1/unmount` with [`api::PathRequest`] | `null` |
 //!
 //! A refusal is an [`ApiError`] with a fitting HTTP status. [`Server`] serves a [`ControlTarget`]: the daemon, or a
@@ -35,6 +36,7 @@ use std::time::Duration;
 use crate::namespace::RefreshReport;
 use crate::status::Status;
 use crate::warm;
+use crate::writeback::{FlushProgress, FlushRequest};
 
 /// The longest body of a request.
 pub const REQUEST_BYTES_MAX: usize = 16 << 20;
@@ -55,6 +57,9 @@ pub trait ControlTarget: Send + Sync + 'static {
 
     /// Asks the stores again for everything at and below an absolute path, and tells the kernel.
     async fn sync(&self, path: PathBuf) -> Result<RefreshReport, ApiError>;
+
+    /// Sends what is at and below a path to its store, and says how far that is.
+    async fn flush(&self, request: FlushRequest) -> Result<FlushProgress, ApiError>;
 
     /// Unmounts one mountpoint.
     async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError>;

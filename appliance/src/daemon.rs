@@ -28,6 +28,7 @@ use crate::namespace::RefreshReport;
 use crate::status::{CacheStatus, MemoryStatus, Status};
 use crate::store::Store;
 use crate::warm;
+use crate::writeback::{FlushProgress, FlushRequest};
 
 use mounted::Mounted;
 pub use request::RequestError;
@@ -73,6 +74,7 @@ impl Daemon {
             memory: self.memory_status(),
             stores: self.stores.iter().map(|store| store.status()).collect(),
             warm_jobs: self.warmer.status(),
+            left_over: Vec::new(),
         }
     }
 
@@ -99,6 +101,13 @@ impl Daemon {
     pub async fn sync(&self, path: PathBuf) -> Result<RefreshReport, RequestError> {
         let (mount, inside) = self.locate(&path)?;
         Ok(mount.tree.namespace.refresh(&inside, true).await?)
+    }
+
+    /// Sends what is at and below a path to its store, and says how far that is.
+    pub async fn flush(&self, request: FlushRequest) -> Result<FlushProgress, RequestError> {
+        let (mount, inside) = self.locate(&request.path)?;
+        let writeback = mount.writeback.as_ref().ok_or(RequestError::ReadOnly { path: request.path })?;
+        Ok(writeback.flush(inside.as_str(), request.until).await?)
     }
 
     /// Takes one mount away. Busy mounts are refused.

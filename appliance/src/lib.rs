@@ -19,3 +19,4 @@ pub mod read_path;
 pub mod status;
 pub mod store;
 pub mod warm;
+pub mod writeback;

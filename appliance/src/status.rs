@@ -25,6 +25,9 @@ pub struct Status {
     pub stores: Vec<StoreStatus>,
     /// Warm-ups that run or ran.
     pub warm_jobs: Vec<WarmStatus>,
+    /// Data of mounts that are no longer configured; kept until they are configured again.
+    #[serde(default)]
+    pub left_over: Vec<LeftOverStatus>,
 }
 
 /// One mount.
@@ -52,6 +55,83 @@ pub struct MountStatus {
     pub transport: TransportStatus,
     /// What the kernel and we agreed on: a line for each FUSE capability.
     pub fuse: Vec<FeatureStatus>,
+    /// Write-back; absent on a read-only mount.
+    #[serde(default)]
+    pub writeback: Option<WritebackStatus>,
+}
+
+/// What the stores of a read-write mount do not have yet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WritebackStatus {
+    /// Bytes that the stores lack.
+    pub dirty_bytes: u64,
+    /// At this many, writes get ENOSPC.
+    pub dirty_limit_bytes: u64,
+    /// Files that the stores lack something of.
+    pub dirty_files: u64,
+    /// Bytes of copies that the stores have too.
+    pub kept_bytes: u64,
+    /// Changes of files and names that wait or are on their way.
+    pub events_waiting: u64,
+    /// Age of the oldest of them, in seconds.
+    pub oldest_age_s: u64,
+    /// Bytes a second that the stores have taken lately.
+    pub rate_bytes: u64,
+    /// Seconds until everything is in the stores at that rate; absent when nothing goes out.
+    pub eta_s: Option<u64>,
+    /// Requests that carry data now.
+    pub in_flight: u64,
+    /// Bytes sent since the start.
+    pub sent_bytes: u64,
+    /// Bytes that the stores copied themselves.
+    pub copied_bytes: u64,
+    /// Changes that the store did not take the last time.
+    pub failing_count: u64,
+    /// The oldest of them.
+    pub failing: Vec<FailingStatus>,
+    /// Changes since the start that met somebody else's.
+    pub conflicts_count: u64,
+    /// The last of them.
+    pub conflicts: Vec<String>,
+    /// Why the staging directory takes no more writes; absent when it does.
+    pub poisoned: Option<String>,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+}
+
+impl WritebackStatus {
+    /// Somebody has to look at it.
+    pub fn is_red(&self) -> bool {
+        self.failing_count > 0 || self.poisoned.is_some()
+    }
+}
+
+/// A change that is tried again and again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FailingStatus {
+    /// Path inside the mount.
+    pub path: String,
+    /// What the store said.
+    pub reason: String,
+    /// Tries so far.
+    pub tries: u32,
+    /// Seconds since the first.
+    pub since_s: u64,
+}
+
+/// Data in a staging directory that no mount of the daemon takes care of.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LeftOverStatus {
+    /// The mount and stores that it was for.
+    pub identity: String,
+    /// Where it is.
+    pub directory: PathBuf,
+    /// Files.
+    pub dirty_files: u64,
+    /// Their bytes.
+    pub dirty_bytes: u64,
+    /// Why it cannot be read, when it cannot.
+    pub problem: Option<String>,
 }
 
 /// One store in a mount's tree.

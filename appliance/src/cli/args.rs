@@ -53,6 +53,8 @@ pub(super) enum Command {
     Warm(WarmArgs),
     /// Ask the stores again what is at and below a path
     Sync(PathArgs),
+    /// Wait until everything at and below a path is in its store
+    Flush(FlushArgs),
     /// Unmount
     Umount(UmountArgs),
     /// Check this host and tell what to fix
@@ -178,6 +180,17 @@ pub(super) struct WarmArgs {
 pub(super) struct PathArgs {
     /// A path inside a mount
     pub(super) path: PathBuf,
+    #[command(flatten)]
+    pub(super) control: ControlArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FlushArgs {
+    /// A path inside a read-write mount
+    pub(super) path: PathBuf,
+    /// Give up after this time; without it, wait as long as the store can be hoped for
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
+    pub(super) timeout: Option<std::time::Duration>,
     #[command(flatten)]
     pub(super) control: ControlArgs,
 }

@@ -53,6 +53,10 @@ pub(super) enum CliError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "{path:?}: {changes} changes with {bytes} are not in the store after {waited}: {reason}; they stay on this host"
+    )]
+    NotFlushed { path: PathBuf, changes: u64, bytes: String, waited: String, reason: String },
     #[error(transparent)]
     Client(ClientError),
     #[error(
@@ -97,6 +101,7 @@ impl CliError {
             | Self::Killed
             | Self::Runtime { .. }
             | Self::Background { .. }
+            | Self::NotFlushed { .. }
             | Self::Client(_)
             | Self::Unmount(_)
             | Self::Output { .. }

@@ -12,7 +12,9 @@ use super::{ask, output};
 use crate::config::runtime_dir;
 use crate::config::units::{DurationText, SizeText};
 use crate::control::{Client, find};
-use crate::status::{CacheStatus, MountStatus, Status, StoreStatus, WarmStatus};
+use crate::status::{
+    CacheStatus, LeftOverStatus, MountStatus, Status, StoreStatus, WarmStatus, WritebackStatus,
+};
 
 /// Shows one daemon or all. Daemons that are there and do not answer are told on stderr, and make the command fail.
 pub(super) async fn run(args: StatusArgs) -> Result<ExitCode, CliError> {
@@ -56,7 +58,7 @@ pub(super) struct Human<'s>(pub(super) &'s Status);
 
 impl fmt::Display for Human<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Status { version, pid, uptime_s, mounts, cache, memory, stores, warm_jobs } = self.0;
+        let Status { version, pid, uptime_s, mounts, cache, memory, stores, warm_jobs, left_over } = self.0;
         let uptime = DurationText(Duration::from_secs(*uptime_s));
         writeln!(f, "forebay {version}, pid {pid}, up {uptime}")?;
         writeln!(
@@ -73,7 +75,8 @@ impl fmt::Display for Human<'_> {
         }
         mounts.iter().try_for_each(|mount| write_mount(f, mount))?;
         stores.iter().try_for_each(|store| write_store(f, store))?;
-        warm_jobs.iter().try_for_each(|job| write_warm(f, job))
+        warm_jobs.iter().try_for_each(|job| write_warm(f, job))?;
+        left_over.iter().try_for_each(|left| write_left_over(f, left))
     }
 }
 
@@ -117,11 +120,47 @@ fn write_mount(f: &mut fmt::Formatter<'_>, mount: &MountStatus) -> fmt::Result {
         "uring" => writeln!(f, "         transport uring, at most {}", SizeText(transport.ring_bytes_max))?,
         used => writeln!(f, "         transport {used}: {}", transport.reason)?,
     }
+    if let Some(writeback) = &mount.writeback {
+        write_writeback(f, writeback)?;
+    }
     let taken: Vec<&str> = mount.fuse.iter().filter(|one| one.taken).map(|one| one.name.as_str()).collect();
     if !taken.is_empty() {
         writeln!(f, "         fuse {}", taken.join(" "))?;
     }
     Ok(())
+}
+
+fn write_writeback(f: &mut fmt::Formatter<'_>, now: &WritebackStatus) -> fmt::Result {
+    let state = if now.is_red() { "RED" } else { "ok" };
+    let (dirty, limit) = (SizeText(now.dirty_bytes), SizeText(now.dirty_limit_bytes));
+    let age = DurationText(Duration::from_secs(now.oldest_age_s));
+    write!(f, "         writes {state}: {dirty} of {limit} in {} files not in the store", now.dirty_files)?;
+    writeln!(f, "; {} changes wait, the oldest for {age}", now.events_waiting)?;
+    let eta =
+        now.eta_s.map_or_else(|| "-".to_owned(), |eta| DurationText(Duration::from_secs(eta)).to_string());
+    write!(f, "         sent {}, copied {}", SizeText(now.sent_bytes), SizeText(now.copied_bytes))?;
+    writeln!(f, "; {}/s, {} in flight, done in {eta}", SizeText(now.rate_bytes), now.in_flight)?;
+    if let Some(cause) = &now.poisoned {
+        writeln!(f, "         REFUSES WRITES: {cause}")?;
+    }
+    for one in &now.failing {
+        let since = DurationText(Duration::from_secs(one.since_s));
+        writeln!(f, "         fails for {since}, {} tries: {}: {}", one.tries, one.path, one.reason)?;
+    }
+    let more = now.failing_count.saturating_sub(now.failing.len() as u64);
+    if more > 0 {
+        writeln!(f, "         and {more} more fail")?;
+    }
+    now.conflicts.iter().try_for_each(|one| writeln!(f, "         conflict: {one}"))
+}
+
+fn write_left_over(f: &mut fmt::Formatter<'_>, left: &LeftOverStatus) -> fmt::Result {
+    let (bytes, directory) = (SizeText(left.dirty_bytes), left.directory.display());
+    write!(f, "left     {bytes} in {} files of {} wait in {directory}", left.dirty_files, left.identity)?;
+    match &left.problem {
+        Some(problem) => writeln!(f, ": {problem}"),
+        None => writeln!(f, ": configure that mount again to send them"),
+    }
 }
 
 fn write_store(f: &mut fmt::Formatter<'_>, store: &StoreStatus) -> fmt::Result {

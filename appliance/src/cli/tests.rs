@@ -209,6 +209,7 @@ fn example() -> Status {
             last_error: "s3://frames/train/: the store throttles requests".into(),
         }],
         warm_jobs: vec![WarmStatus { id: 7, progress }],
+        left_over: Vec::new(),
     }
 }
 

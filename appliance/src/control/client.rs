@@ -17,6 +17,7 @@ use super::api::{ApiError, PathRequest, SyncReport};
 use super::{REQUEST_BYTES_MAX, SYNC_TIME_MAX};
 use crate::status::Status;
 use crate::warm::{self, JobId, Progress};
+use crate::writeback::{FlushProgress, FlushRequest};
 
 /// The longest answer that is taken in.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -120,6 +121,11 @@ impl Client {
     pub async fn sync(&self, path: &Path) -> Result<SyncReport, ClientError> {
         let request = PathRequest { path: path.to_owned() };
         self.call(Method::POST, "/v1/sync", Some(&request), SYNC_TIME_MAX + Duration::from_secs(15)).await
+    }
+
+    /// Sends what is at and below a path to its store, and says how far that is.
+    pub async fn flush(&self, request: &FlushRequest) -> Result<FlushProgress, ClientError> {
+        self.call(Method::POST, "/v1/flush", Some(request), ANSWER_TIME_MAX).await
     }
 
     /// Unmounts a mountpoint.

@@ -17,6 +17,7 @@ use super::api::{ApiError, ApiErrorKind, PathRequest, SyncReport};
 use super::{ControlTarget, REQUEST_BYTES_MAX, SYNC_TIME_MAX};
 use crate::status::Status;
 use crate::warm::{self, JobId, Progress};
+use crate::writeback::{FlushProgress, FlushRequest};
 
 /// A body must be here after this long.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -33,6 +34,7 @@ pub(super) fn router(target: Arc<dyn ControlTarget>) -> Router {
         .route("/v1/warm", post(start_warm))
         .route("/v1/warm/{id}", get(warm_progress))
         .route("/v1/sync", post(sync))
+        .route("/v1/flush", post(flush))
         .route("/v1/unmount", post(unmount))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
@@ -123,6 +125,12 @@ async fn warm_progress(State(target): Target, Path(id): Path<u64>) -> Answer<Pro
 async fn sync(State(target): Target, body: Bytes) -> Answer<SyncReport> {
     let path = absolute(parse(&body)?)?;
     target.sync(path).await.map(|report| Json(report.into())).map_err(Refusal)
+}
+
+async fn flush(State(target): Target, body: Bytes) -> Answer<FlushProgress> {
+    let request: FlushRequest = parse(&body)?;
+    let path = absolute(PathRequest { path: request.path })?;
+    target.flush(FlushRequest { path, until: request.until }).await.map(Json).map_err(Refusal)
 }
 
 async fn unmount(State(target): Target, body: Bytes) -> Answer<()> {

@@ -47,6 +47,11 @@ impl ControlTarget for Target {
         Ok(RefreshReport { objects: 5, removed: 1, ..RefreshReport::default() })
     }
 
+    async fn flush(&self, request: FlushRequest) -> Result<FlushProgress, ApiError> {
+        self.asked.lock().push(format!("flush {:?} until {:?}", request.path, request.until));
+        Ok(FlushProgress { until: 9, changes_left: 2, ..FlushProgress::default() })
+    }
+
     async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError> {
         if mountpoint != self.mountpoint {
             return Err(ApiError::not_found(

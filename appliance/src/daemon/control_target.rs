@@ -7,6 +7,7 @@ use crate::control::{ApiError, ControlTarget};
 use crate::namespace::RefreshReport;
 use crate::status::Status;
 use crate::warm;
+use crate::writeback::{FlushProgress, FlushRequest};
 
 #[async_trait::async_trait]
 impl ControlTarget for Daemon {
@@ -24,6 +25,10 @@ impl ControlTarget for Daemon {
 
     async fn sync(&self, path: PathBuf) -> Result<RefreshReport, ApiError> {
         Ok(Self::sync(self, path).await?)
+    }
+
+    async fn flush(&self, request: FlushRequest) -> Result<FlushProgress, ApiError> {
+        Ok(Self::flush(self, request).await?)
     }
 
     async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError> {

@@ -21,6 +21,7 @@ use crate::namespace::{Clock, Database, KernelCache, Namespace, NamespaceOptions
 use crate::read_path::ReadPath;
 use crate::status::{BranchStatus, FeatureStatus, MountStatus, TransportStatus};
 use crate::store::{Store, StoreIndex};
+use crate::writeback::Writeback;
 
 /// Time that open files get to be closed when the daemon stops, before their mount is aborted.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -48,6 +49,8 @@ pub(super) struct Mounted {
     pub(super) mountpoint: PathBuf,
     /// What it shows.
     pub(super) tree: Arc<MountedTree>,
+    /// What carries changes to the stores, on a read-write mount.
+    pub(super) writeback: Option<Writeback>,
     branches: Vec<BranchStatus>,
     consistency: Consistency,
     features: Vec<FeatureStatus>,
@@ -67,6 +70,7 @@ impl Mounted {
         let mounted = Self {
             mountpoint: config.mountpoint.clone(),
             tree,
+            writeback: None,
             branches: config.tree.iter().map(branch_status).collect(),
             consistency: config.consistency,
             features: features(&session),
@@ -94,7 +98,11 @@ impl Mounted {
     /// Takes the mount away, also from those who have files open on it.
     pub(super) async fn stop(&self) -> Result<(), RequestError> {
         let stopper = self.stopper.clone();
-        in_background(move || Ok(stopper.stop(STOP_GRACE)?)).await
+        in_background(move || Ok(stopper.stop(STOP_GRACE)?)).await?;
+        if let Some(writeback) = &self.writeback {
+            writeback.stop().await;
+        }
+        Ok(())
     }
 
     /// The mount in figures.
@@ -113,6 +121,7 @@ impl Mounted {
             reads: self.tree.read_path.counters.status(),
             fuse: self.features.clone(),
             transport: self.transport.clone(),
+            writeback: self.writeback.as_ref().map(Writeback::status),
         }
     }
 

@@ -39,6 +39,15 @@ pub enum RequestError {
     /// A background task of ours panicked.
     #[error("a task of the daemon panicked")]
     Panicked,
+    /// Nothing is written on the mount.
+    #[error("{path:?} is in a read-only mount")]
+    ReadOnly {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The staged tree refused.
+    #[error(transparent)]
+    Staged(#[from] staging::StageError),
     /// There is nothing to warm into.
     #[error("the daemon has no cache to warm")]
     NoCache,
@@ -72,6 +81,8 @@ impl RequestError {
             }
             Self::Names(_) => "see `forebay status` and the daemon's log",
             Self::Unmount(_) => "see who uses it with `fuser -vm`, or use --lazy",
+            Self::ReadOnly { .. } => "everything on it is in its store",
+            Self::Staged(_) => "see `forebay status` and the daemon's log",
             Self::Session(_) | Self::Panicked => "see the daemon's log",
             Self::NoCache => "set --cache-dir or [cache]",
             Self::CacheFailed => "replace the device and start the daemon again",
@@ -81,15 +92,20 @@ impl RequestError {
 
     fn kind(&self) -> ApiErrorKind {
         match self {
-            Self::InvalidPath { .. } | Self::Pattern { .. } | Self::NoCache => ApiErrorKind::Invalid,
+            Self::InvalidPath { .. } | Self::Pattern { .. } | Self::NoCache | Self::ReadOnly { .. } => {
+                ApiErrorKind::Invalid
+            }
             Self::NotInAMount { .. }
             | Self::Names(NamespaceError::NotFound { .. } | NamespaceError::NotADirectory { .. }) => {
                 ApiErrorKind::NotFound
             }
             Self::Unmount(MountError::InUse { .. }) | Self::TooManyJobs { .. } => ApiErrorKind::Busy,
-            Self::Names(_) | Self::Unmount(_) | Self::Session(_) | Self::Panicked | Self::CacheFailed => {
-                ApiErrorKind::Failed
-            }
+            Self::Names(_)
+            | Self::Unmount(_)
+            | Self::Session(_)
+            | Self::Panicked
+            | Self::Staged(_)
+            | Self::CacheFailed => ApiErrorKind::Failed,
         }
     }
 }
