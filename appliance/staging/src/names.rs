@@ -58,13 +58,29 @@ impl Staging {
         self.shared.tree.lock().nodes.get_mut(&number).map(|node| node.references += count).is_some()
     }
 
-    /// The kernel gave references back. True when the tree has (or had until now) the node.
-    pub fn forget(&self, number: NodeNumber, count: u64) -> bool {
+    /// The kernel gave references back. Gives how many of them were not taken here: a directory that was adopted may
+    /// have others from the namespace.
+    pub fn forget(&self, number: NodeNumber, count: u64) -> u64 {
         let mut tree = self.shared.tree.lock();
-        let Some(node) = tree.nodes.get_mut(&number) else { return false };
+        let Some(node) = tree.nodes.get_mut(&number) else { return count };
+        let rest = count.saturating_sub(node.references);
         node.references = node.references.saturating_sub(count);
         self.shared.drop_if_useless(&mut tree, number);
-        true
+        rest
+    }
+
+    /// Lets go of a name that leads to a copy of a version which the store does not have any more. No event is made: what
+    /// the store has now shows at the name. Does nothing when the node has changes, or may get some.
+    pub fn drop_copy(&self, parent: NodeNumber, name: &str, number: NodeNumber) -> Result<(), StageError> {
+        let mut tree = self.shared.tree_to_change()?;
+        let is_copy = tree.entry(parent, name).is_some_and(|entry| entry.node == Some(number))
+            && tree.nodes.get(&number).is_some_and(Node::is_idle_copy);
+        if is_copy {
+            let changes = vec![Change::EntryGone { parent, name: name.into() }];
+            self.shared.commit(&mut tree, changes, Room::Frees)?;
+            self.shared.drop_if_useless(&mut tree, number);
+        }
+        Ok(())
     }
 
     /// Takes over a directory of the namespace, so that names below it can change. `base` is its key in its store.
@@ -148,6 +164,7 @@ impl Staging {
             NodeMeta { kind, attributes, xattrs: Xattrs::new(), is_remote: false, placed: EventSeq(0) },
         );
         plan.set_entry(parent, name, Entry { node: Some(number), below });
+        plan.touch(parent, self.shared.moment());
         if !is_file {
             let path = plan.path_of(parent, name)?;
             plan.put(number, path, Vec::new());
@@ -191,11 +208,16 @@ impl Staging {
             None if below.is_some() => (None, below),
             None => return Err(StageError::NotFound),
         };
+        let now = self.shared.moment();
         if let Some(number) = number {
             check(&plan, number)?;
             let node = plan.node(number)?;
             below = plan.drop_put(node).or(below);
+            if node.is_held() {
+                plan.rename_at(number, now)?;
+            }
         }
+        plan.touch(parent, now);
         plan.vacate(parent, name, below.clone());
         if let Some(below) = below {
             plan.remove(path, below, None);

@@ -3,7 +3,7 @@
 use crate::error::StageError;
 use crate::record::{Change, Entry, EventAction, EventRecord, NodeMeta};
 use crate::tree::{Body, EventState, Node, Tree};
-use crate::types::{Base, EventSeq, NAME_BYTES_MAX, NodeNumber};
+use crate::types::{Base, EventSeq, Moment, NAME_BYTES_MAX, NodeNumber};
 
 /// Changes and the events that they make.
 pub(crate) struct Plan<'t> {
@@ -57,6 +57,31 @@ impl<'t> Plan<'t> {
             Some(_) => self.set_entry(parent, name, Entry { node: None, below }),
             None => self.changes.push(Change::EntryGone { parent, name: name.into() }),
         }
+    }
+
+    /// The names of a directory change.
+    pub(crate) fn touch(&mut self, directory: NodeNumber, now: Moment) {
+        self.changes.push(Change::Touched { number: directory, mtime: now });
+    }
+
+    /// A node gets another name, or loses it: that changes its `ctime`.
+    pub(crate) fn rename_at(&mut self, number: NodeNumber, now: Moment) -> Result<(), StageError> {
+        let planned = self.changes.iter_mut().rev().find_map(|change| match change {
+            Change::Node { number: changed, meta } if *changed == number => Some(meta),
+            _ => None,
+        });
+        if let Some(meta) = planned {
+            meta.attributes.ctime = now;
+            return Ok(());
+        }
+        let node = self.node(number)?;
+        let mut meta = node.meta.clone();
+        meta.attributes.ctime = now;
+        if let Body::File(file) = &node.body {
+            meta.attributes.mtime = file.content.lock().mtime;
+        }
+        self.set_node(number, meta);
+        Ok(())
     }
 
     fn event(&mut self, path: Box<str>, formerly: Vec<Box<str>>, action: EventAction) -> EventSeq {

@@ -126,6 +126,10 @@ impl Tree {
                     content.is_dirty = !data.changed.is_empty()
                         || data.base.as_ref().is_none_or(|base| base.size_bytes != data.size_bytes);
                     content.replace(data);
+                    if !content.is_dirty {
+                        // What the store has needs no event.
+                        content.event_generation = content.generation;
+                    }
                 });
             }
             Change::Synced { number, data } => {
@@ -155,7 +159,7 @@ impl Tree {
             Change::Truncated { number, size_bytes } => {
                 self.file(number)?.update(|content| content.truncated(size_bytes));
             }
-            Change::Touched { number, mtime } => self.file(number)?.update(|content| content.mtime = mtime),
+            Change::Touched { number, mtime } => self.touch(number, mtime),
             Change::Event { seq, event } => self.set_event(seq, event, now),
             Change::EventGone { seq } => self.remove_event(seq),
             Change::Counters { node, event } => {
@@ -183,6 +187,16 @@ impl Tree {
         }
         node.meta = meta;
         node.recorded = seq;
+    }
+
+    /// The content changed: the bytes of a file, or the names of a directory.
+    fn touch(&mut self, number: NodeNumber, mtime: Moment) {
+        let Some(node) = self.nodes.get_mut(&number) else { return };
+        if let Body::File(file) = &node.body {
+            file.update(|content| content.mtime = mtime);
+        } else {
+            (node.meta.attributes.mtime, node.meta.attributes.ctime) = (mtime, mtime);
+        }
     }
 
     pub(crate) fn remove_node(&mut self, number: NodeNumber) {
@@ -488,6 +502,19 @@ impl Node {
 
     pub(crate) fn is_directory(&self) -> bool {
         matches!(self.body, Body::Directory(_))
+    }
+
+    /// Is it a file or symlink that the store has as it is, and that nobody is about to change?
+    pub(crate) fn is_idle_copy(&self) -> bool {
+        let is_idle = match &self.body {
+            Body::File(file) => {
+                let content = file.content.lock();
+                !content.is_dirty && content.writers == 0
+            }
+            Body::Symlink => true,
+            Body::Directory(_) => false,
+        };
+        self.meta.is_remote && self.event.is_none() && is_idle
     }
 
     /// Does anybody need it although it has no name?

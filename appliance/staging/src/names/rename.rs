@@ -52,6 +52,12 @@ impl Staging {
             }
             _ => replace(&mut plan, (from, source), to, below)?,
         }
+        let now = self.shared.moment();
+        for number in [Some(source), target_node].into_iter().flatten() {
+            plan.rename_at(number, now)?;
+        }
+        plan.touch(from.0, now);
+        plan.touch(to.0, now);
         let changes = plan.changes;
         check_rename_max(&changes, self.shared.options.rename_max)?;
         self.shared.commit(&mut tree, changes, Room::Grows)?;
