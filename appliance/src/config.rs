@@ -23,6 +23,7 @@ mod runtime_dir;
 mod tests;
 mod transport;
 mod tree_path;
+mod writeback;
 
 pub use consistency::{Consistency, InvalidConsistency};
 pub use credentials_file::CredentialsError;
@@ -30,6 +31,9 @@ pub use error::{ConfigError, Place, Suggestion, ValueError};
 pub use runtime_dir::{DAEMON_SOCKET_NAME, SOCKET_SUFFIX, daemon_socket, mount_socket, runtime_dir};
 pub use transport::{InvalidTransport, Transport};
 pub use tree_path::{InvalidTreePath, TreePath};
+pub use writeback::{
+    DIRTY_BYTES_DEFAULT, DIRTY_BYTES_MIN, FILES_DEFAULT, RENAME_DEFAULT, TREE_DEPTH_DEFAULT, WritebackConfig,
+};
 
 use std::fs::File;
 use std::io::Read;
@@ -57,6 +61,8 @@ pub struct Config {
     pub mounts: Vec<MountConfig>,
     /// `None`: nothing is kept on a disk.
     pub cache: Option<CacheConfig>,
+    /// Set when a mount is read-write.
+    pub writeback: Option<WritebackConfig>,
     /// Ceiling of the daemon's memory; at least [`MEMORY_BYTES_MIN`].
     pub memory_bytes: u64,
     /// Where the daemon answers `forebay status` and kin.
@@ -94,6 +100,8 @@ pub struct MountConfig {
     pub consistency: Consistency,
     /// How the kernel's requests travel.
     pub transport: Transport,
+    /// Files may be made and changed.
+    pub read_write: bool,
     /// Users other than the daemon's may use the mount.
     pub allow_other: bool,
     /// Threads that answer the kernel.
@@ -102,9 +110,9 @@ pub struct MountConfig {
     pub uid: u32,
     /// Group of every file.
     pub gid: u32,
-    /// Permission bits of files; 0o444 when nothing is said.
+    /// Permission bits of files that have none of their own; 0o444 when nothing is said, 0o644 on a read-write mount.
     pub file_mode: u16,
-    /// Permission bits of directories; 0o555 when nothing is said.
+    /// Permission bits of directories that have none of their own; 0o555 when nothing is said, 0o755 on a read-write mount.
     pub dir_mode: u16,
 }
 

@@ -1,7 +1,7 @@
 //! The daemon: everything put together, started as a whole or not at all.
 //!
-//! Parts: [`start`] opens cache and stores; [`mounted`] is one mount with its session; [`kernel_cache`] carries
-//! changes of names to the kernel; [`warming`] runs warm-ups.
+//! Parts: [`start`] opens cache and stores; [`mounted`] is one mount with its session; [`staged`] opens what
+//! a read-write mount has not yet sent to its stores; [`kernel_cache`] carries changes of names to the kernel; [`warming`] runs warm-ups.
 //!
 //! Flow of a start: check the mountpoints' configuration, open the cache, connect the stores, then mount. An error on
 //! the way drops what was made before it, which unmounts and closes, so that nothing is left behind.
@@ -10,6 +10,7 @@ mod control_target;
 mod kernel_cache;
 mod mounted;
 mod request;
+mod staged;
 mod start;
 mod warming;
 
@@ -25,7 +26,7 @@ use crate::config::{Config, TreePath};
 use crate::memory::Budget;
 use crate::movers::Movers;
 use crate::namespace::RefreshReport;
-use crate::status::{CacheStatus, MemoryStatus, Status};
+use crate::status::{CacheStatus, LeftOverStatus, MemoryStatus, Status};
 use crate::store::Store;
 use crate::warm;
 use crate::writeback::{FlushProgress, FlushRequest};
@@ -45,6 +46,8 @@ pub struct Daemon {
     stores: Vec<Arc<Store>>,
     mounts: RwLock<Vec<Arc<Mounted>>>,
     warmer: Arc<Warmer>,
+    /// What mounts of earlier configurations have left.
+    left_over: Vec<LeftOverStatus>,
     /// Told when a mount is gone.
     unmounted: Arc<Notify>,
     /// One shutdown at a time.
@@ -74,7 +77,7 @@ impl Daemon {
             memory: self.memory_status(),
             stores: self.stores.iter().map(|store| store.status()).collect(),
             warm_jobs: self.warmer.status(),
-            left_over: Vec::new(),
+            left_over: self.left_over.clone(),
         }
     }
 

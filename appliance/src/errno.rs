@@ -2,7 +2,10 @@
 
 use fuse_fast::Errno;
 
+use staging::StageError;
+
 use crate::namespace::NamespaceError;
+use crate::overlay::OverlayError;
 
 /// The errno of a store's error for a read of data.
 pub fn of_store(error: &ufs::Error) -> Errno {
@@ -33,6 +36,51 @@ pub fn of_namespace(error: &NamespaceError) -> Errno {
         | NamespaceError::Tree { .. }
         | NamespaceError::Database(_)
         | NamespaceError::Interrupted => Errno::EIO,
+    }
+}
+
+/// The errno of a request that a read-write mount refused.
+pub fn of_overlay(error: &OverlayError) -> Errno {
+    match error {
+        OverlayError::Stage(error) => of_stage(error),
+        OverlayError::Names(error) => of_namespace(error),
+        OverlayError::NotFound => Errno::ENOENT,
+        OverlayError::Exists => Errno::EEXIST,
+        OverlayError::Stale => Errno::ESTALE,
+        OverlayError::NotEmpty => Errno::ENOTEMPTY,
+        OverlayError::Place => Errno::EBUSY,
+        OverlayError::NoStore => Errno::EROFS,
+        OverlayError::OtherStore | OverlayError::TooManyNames { .. } => Errno::EXDEV,
+        OverlayError::KeyTooLong => Errno::ENAMETOOLONG,
+        OverlayError::NotText => Errno::new(libc::EILSEQ),
+        OverlayError::VirtualXattr { .. } | OverlayError::NodeKind => Errno::EPERM,
+        OverlayError::XattrKind => Errno::EOPNOTSUPP,
+        OverlayError::Contended { .. } => Errno::EAGAIN,
+    }
+}
+
+/// The errno of what the staged tree refused.
+pub fn of_stage(error: &StageError) -> Errno {
+    match error {
+        StageError::NotFound => Errno::ENOENT,
+        StageError::Exists | StageError::XattrExists => Errno::EEXIST,
+        StageError::NotADirectory => Errno::ENOTDIR,
+        StageError::IsADirectory => Errno::EISDIR,
+        StageError::NotEmpty => Errno::ENOTEMPTY,
+        StageError::Loop | StageError::Invalid(_) => Errno::EINVAL,
+        StageError::NotSupported(_) => Errno::EOPNOTSUPP,
+        StageError::NoXattr => Errno::ENODATA,
+        StageError::XattrTooLarge { .. } | StageError::DirtyLimit { .. } | StageError::FilesMax { .. } => {
+            Errno::ENOSPC
+        }
+        StageError::NameTooLong { .. } => Errno::ENAMETOOLONG,
+        StageError::Fragmented { .. } => Errno::EFBIG,
+        StageError::FileTooLarge { .. } => Errno::EFBIG,
+        StageError::RenameMax { .. } => Errno::EXDEV,
+        StageError::Io { source, .. } => Errno::from(source),
+        StageError::Poisoned { .. } | StageError::DataMissing { .. } | StageError::NoEvent { .. } => {
+            Errno::EIO
+        }
     }
 }
 

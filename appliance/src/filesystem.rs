@@ -6,8 +6,10 @@
 //! An inode is one version of an object (see [`crate::namespace`]), so attributes and pages of a file never change
 //! and the kernel may keep them; only names expire.
 
+mod answering;
 mod attributes;
 mod handles;
+mod read_write;
 
 use std::ffi::OsStr;
 use std::io;
@@ -23,6 +25,7 @@ use slab_store::SlabStore;
 
 pub use attributes::Presentation;
 use handles::Handles;
+pub use read_write::ReadWriteTree;
 
 use crate::errno::of_namespace as errno_of;
 use crate::namespace::{Cached, DirEntry, DirSnapshot, Ino, Namespace, ObjectRef};

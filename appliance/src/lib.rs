@@ -2,7 +2,7 @@
 //!
 //! [`daemon`] puts the parts together. A request comes in through [`filesystem`], is resolved by [`namespace`], is
 //! served by [`read_path`] from the slab store, and what is missing is fetched by [`movers`] within the budget of
-//! [`memory`]. [`config`], [`cli`] and [`control`] are what the operator sees.
+//! [`memory`]. On a read-write mount [`overlay`] lays what was written here over the namespace. [`config`], [`cli`] and [`control`] are what the operator sees.
 
 pub mod cli;
 pub mod config;
@@ -15,6 +15,7 @@ pub mod memory;
 pub mod movers;
 pub mod namespace;
 pub mod object;
+pub mod overlay;
 pub mod read_path;
 pub mod status;
 pub mod store;

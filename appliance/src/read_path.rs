@@ -145,6 +145,25 @@ impl ReadPath {
         }
     }
 
+    /// Reads a range that lies inside the file into memory of the caller's, who answers with more than that.
+    pub async fn read_into(&self, file: &OpenFile, range: ByteRange, out: &mut [u8]) -> Result<(), Errno> {
+        let read = self.movers.read(&file.object, range, range);
+        let blocks = match tokio::time::timeout(self.patience, read).await {
+            Ok(Ok(blocks)) => blocks,
+            Ok(Err(error)) => return Err(self.failed(file, &error)),
+            Err(_elapsed) => return Err(self.timed_out(file)),
+        };
+        self.counters.served_from_store(range.len());
+        let mut rest = out;
+        for slice in slices(&file.object, range, &blocks) {
+            let (part, behind) = rest.split_at_mut(slice.len());
+            part.copy_from_slice(&slice);
+            rest = behind;
+        }
+        self.consumed(&file.object, range, &blocks);
+        Ok(())
+    }
+
     /// A signal arrived for the caller of a request: if it waits for a store, it need not any more.
     pub fn interrupt(&self, unique: Unique) {
         self.interrupts.raise(unique);
@@ -242,24 +261,18 @@ impl ReadPath {
     }
 
     fn reply_blocks(&self, object: &Arc<Object>, range: ByteRange, blocks: &[Block], reply: ReplyData) {
+        reply.vectored(&slices(object, range, blocks));
+        self.consumed(object, range, blocks);
+    }
+
+    /// Blocks that were read to their end are not kept for this reader's sake.
+    fn consumed(&self, object: &Arc<Object>, range: ByteRange, blocks: &[Block]) {
         let first = object.blocks_of(range).start;
-        let base = u64::from(first) * u64::from(BLOCK_BYTES);
-        let (start, end) = ((range.start - base) as usize, (range.end - base) as usize);
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(blocks.len() * 4);
-        let mut at = 0;
-        for block in blocks {
-            block.slices(
-                start.saturating_sub(at).min(block.len()),
-                end.saturating_sub(at).min(block.len()),
-                &mut slices,
-            );
-            at += block.len();
-        }
-        reply.vectored(&slices);
-        let read_to_end = if range.end == object.size_bytes { at } else { end };
-        let consumed =
-            (read_to_end / BLOCK_BYTES as usize) as u32 + u32::from(range.end == object.size_bytes);
-        self.movers.consumed(object, first..first + consumed.min(blocks.len() as u32));
+        let ends_file = range.end == object.size_bytes;
+        let behind =
+            if ends_file { object.block_count() } else { (range.end / u64::from(BLOCK_BYTES)) as u32 };
+        let consumed = behind.saturating_sub(first).min(blocks.len() as u32);
+        self.movers.consumed(object, first..first + consumed);
     }
 
     fn failed(&self, file: &OpenFile, error: &FetchError) -> Errno {
@@ -288,4 +301,18 @@ impl ReadPath {
         );
         Errno::EIO
     }
+}
+
+/// The bytes of a range in the blocks that hold it.
+fn slices<'b>(object: &Object, range: ByteRange, blocks: &'b [Block]) -> Vec<IoSlice<'b>> {
+    let base = u64::from(object.blocks_of(range).start) * u64::from(BLOCK_BYTES);
+    let (start, end) = ((range.start - base) as usize, (range.end - base) as usize);
+    let mut slices = Vec::with_capacity(blocks.len() * 4);
+    let mut at = 0;
+    for block in blocks {
+        let within = |position: usize| position.saturating_sub(at).min(block.len());
+        block.slices(within(start), within(end), &mut slices);
+        at += block.len();
+    }
+    slices
 }

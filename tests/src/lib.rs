@@ -40,7 +40,7 @@ pub use s3_server::{Knobs, Operation, Stats, SyntheticObject, synthetic_bytes, s
 pub use setup::Setup;
 pub use shared_store::SharedStore;
 pub use store::S3;
-pub use sys::FileMap;
+pub use sys::{FileMap, remove_xattr, set_xattr, xattr};
 pub use tree::{Tree, TreeFile};
 pub use wait::{eventually, settled};
 

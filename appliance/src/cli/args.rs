@@ -73,7 +73,10 @@ pub(super) struct MountArgs {
     /// How the kernel's requests travel: auto, uring (FUSE over io_uring, Linux 6.14) or dev (/dev/fuse)
     #[arg(long, value_name = "HOW", default_value_t = Transport::DEFAULT, help_heading = "Mount")]
     pub(super) transport: Transport,
-    /// Let users other than this one read
+    /// Let files be made and changed; what is written waits in the cache directory for its store
+    #[arg(long, help_heading = "Mount")]
+    pub(super) read_write: bool,
+    /// Let users other than this one use the mount
     #[arg(long, help_heading = "Mount")]
     pub(super) allow_other: bool,
     /// Threads that answer the kernel [default: CPUs, 2 to 8]
@@ -83,6 +86,8 @@ pub(super) struct MountArgs {
     pub(super) store: StoreArgs,
     #[command(flatten)]
     pub(super) cache: CacheArgs,
+    #[command(flatten)]
+    pub(super) writeback: WritebackArgs,
     /// Socket that `forebay status` and kin use [default: named after the mountpoint, in /run/forebay]
     #[arg(long, value_name = "PATH")]
     pub(super) control_socket: Option<PathBuf>,
@@ -133,6 +138,18 @@ pub(super) struct CacheArgs {
     /// Ceiling of the daemon's memory, at least 128MiB [default: 512MiB]
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub(super) memory: Option<u64>,
+}
+
+/// How written data waits for its store.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Writes")]
+pub(super) struct WritebackArgs {
+    /// Directory in which written data waits for its store [default: staging in the cache directory]
+    #[arg(long, value_name = "DIR", requires = "read_write")]
+    pub(super) staging_dir: Option<PathBuf>,
+    /// Most data that the store does not have yet, at least 16MiB [default: 50GiB]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, requires = "read_write")]
+    pub(super) dirty_limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{CacheArgs, MountArgs, StoreArgs};
+use super::args::{CacheArgs, MountArgs, StoreArgs, WritebackArgs};
 use super::error::CliError;
-use crate::config::given::{Given, GivenCache, GivenConfig, GivenCredentials, GivenMount, GivenStore};
+use crate::config::given::{
+    Given, GivenCache, GivenConfig, GivenCredentials, GivenMount, GivenStore, GivenWriteback,
+};
 use crate::config::{self, Config, ConfigError, Place};
 
 /// The checked configuration of the mount that the flags describe.
@@ -20,6 +22,7 @@ pub(super) fn config(args: Box<MountArgs>) -> Result<Config, CliError> {
         mounts: vec![given_mount(&args, mountpoint)?],
         cache: given_cache(args.cache)?,
         store: given_store(args.store)?,
+        writeback: given_writeback(args.writeback)?,
         io_threads: None,
     };
     Ok(given.resolve()?)
@@ -39,6 +42,7 @@ fn given_mount(args: &MountArgs, mountpoint: PathBuf) -> Result<GivenMount, CliE
         store: GivenStore::default(),
         consistency: Some(Given::flag("--consistency", args.consistency)),
         transport: Some(Given::flag("--transport", args.transport)),
+        read_write: Some(Given::flag("--read-write", args.read_write)),
         allow_other: Some(Given::flag("--allow-other", args.allow_other)),
         threads: args.threads.map(|count| Given::flag("--threads", count)),
         uid: None,
@@ -71,6 +75,15 @@ fn given_cache(args: CacheArgs) -> Result<GivenCache, CliError> {
         dir: dir.map(|path| Given::flag("--cache-dir", path)),
         device: device.map(|path| Given::flag("--cache-device", path)),
         size: args.cache_size.map(|bytes| Given::flag("--cache-size", bytes)),
+    })
+}
+
+fn given_writeback(args: WritebackArgs) -> Result<GivenWriteback, CliError> {
+    let dir = args.staging_dir.as_deref().map(absolute).transpose()?;
+    Ok(GivenWriteback {
+        dir: dir.map(|path| Given::flag("--staging-dir", path)),
+        dirty_limit: args.dirty_limit.map(|bytes| Given::flag("--dirty-limit", bytes)),
+        ..GivenWriteback::default()
     })
 }
 

@@ -64,6 +64,16 @@ fn mount_without_flags_has_the_defaults_and_a_socket_of_its_own() {
 }
 
 #[test]
+fn flags_of_writing_become_a_configuration() {
+    let line = "forebay mount s3://b /nonexistent/a --read-write --staging-dir /s --dirty-limit 1GiB";
+    let config = mount_config(line).expect("a good line");
+    let writeback = config.writeback.expect("the mount writes");
+    assert_eq!((writeback.directory.as_path(), writeback.dirty_limit_bytes), (Path::new("/s"), 1 << 30));
+    assert!(config.mounts[0].read_write);
+    assert!(mount_config("forebay mount s3://b /nonexistent/a --read-write").is_err());
+}
+
+#[test]
 fn wrong_flags_are_one_line_with_the_flag_and_what_is_allowed() {
     let cases = [
         (

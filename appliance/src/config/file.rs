@@ -3,7 +3,9 @@
 use toml::de::DeTable;
 
 use super::error::{ConfigError, ValueError};
-use super::given::{GivenCache, GivenConfig, GivenCredentials, GivenMount, GivenStore, GivenTree};
+use super::given::{
+    GivenCache, GivenConfig, GivenCredentials, GivenMount, GivenStore, GivenTree, GivenWriteback,
+};
 use super::keys;
 use super::reader::{Source, Table};
 
@@ -13,12 +15,14 @@ pub(super) fn parse(source: &Source<'_>) -> Result<GivenConfig, ConfigError> {
     let top = Table::open(source, &keys::TOP, document.get_ref(), 0)?;
     let cache = top.section("cache", &keys::CACHE)?;
     let stores = top.section("store", &keys::STORE)?;
+    let writeback = top.section("writeback", &keys::WRITEBACK)?;
     Ok(GivenConfig {
         memory: top.size("memory")?,
         io_threads: top.count("io_threads", 1, 64)?,
         control_socket: top.path("control_socket")?,
         cache: cache.as_ref().map(read_cache).transpose()?.unwrap_or_default(),
         store: stores.as_ref().map(read_store).transpose()?.unwrap_or_default(),
+        writeback: writeback.as_ref().map(read_writeback).transpose()?.unwrap_or_default(),
         mounts: top.sections("mount", &keys::MOUNT)?.iter().map(read_mount).collect::<Result<_, _>>()?,
     })
 }
@@ -29,6 +33,17 @@ fn read_cache(table: &Table<'_>) -> Result<GivenCache, ConfigError> {
         dir: table.path("dir")?,
         device: table.path("device")?,
         size: table.size("size")?,
+    })
+}
+
+fn read_writeback(table: &Table<'_>) -> Result<GivenWriteback, ConfigError> {
+    Ok(GivenWriteback {
+        section: Some(table.place()),
+        dir: table.path("dir")?,
+        dirty_limit: table.size("dirty_limit")?,
+        files_max: table.count("files_max", 1000, 100_000_000)?,
+        tree_depth: table.count("tree_depth", 0, 16)?,
+        rename_max: table.count("rename_max", 0, 10_000_000)?,
     })
 }
 
@@ -62,6 +77,7 @@ fn read_mount(table: &Table<'_>) -> Result<GivenMount, ConfigError> {
         store: read_store(table)?,
         consistency: table.parsed("consistency", str::parse)?,
         transport: table.parsed("transport", str::parse)?,
+        read_write: table.switch("read_write")?,
         allow_other: table.switch("allow_other")?,
         threads: table.count("threads", 1, 256)?,
         uid: table.count("uid", 0, u32::MAX - 1)?,

@@ -40,6 +40,8 @@ pub struct GivenConfig {
     pub cache: GivenCache,
     /// Defaults of every store.
     pub store: GivenStore,
+    /// How written data reaches its stores.
+    pub writeback: GivenWriteback,
     /// The mounts.
     pub mounts: Vec<GivenMount>,
 }
@@ -55,6 +57,23 @@ pub struct GivenCache {
     pub device: Option<Given<PathBuf>>,
     /// Bytes to use.
     pub size: Option<Given<u64>>,
+}
+
+/// `[writeback]` as given.
+#[derive(Debug, Default)]
+pub struct GivenWriteback {
+    /// The section, when there is one.
+    pub section: Option<Place>,
+    /// Where written data waits.
+    pub dir: Option<Given<PathBuf>>,
+    /// Bytes that may wait.
+    pub dirty_limit: Option<Given<u64>>,
+    /// Most staged names.
+    pub files_max: Option<Given<u32>>,
+    /// Directories that make a tree.
+    pub tree_depth: Option<Given<u32>>,
+    /// Most names that a rename of a directory moves.
+    pub rename_max: Option<Given<u32>>,
 }
 
 /// Settings of a store as given.
@@ -138,6 +157,8 @@ pub struct GivenMount {
     pub consistency: Option<Given<Consistency>>,
     /// How the kernel's requests travel.
     pub transport: Option<Given<Transport>>,
+    /// Files may be made and changed.
+    pub read_write: Option<Given<bool>>,
     /// Other users may read.
     pub allow_other: Option<Given<bool>>,
     /// Threads that answer the kernel.
@@ -150,6 +171,13 @@ pub struct GivenMount {
     pub file_mode: Option<Given<u16>>,
     /// Permission bits of directories.
     pub dir_mode: Option<Given<u16>>,
+}
+
+impl GivenMount {
+    /// Where the mount is said to be read-write, if it is.
+    pub(super) fn read_write_place(&self) -> Option<Place> {
+        self.read_write.as_ref().filter(|given| given.value).map(|given| given.place.clone())
+    }
 }
 
 /// One store of a mount as given.

@@ -70,6 +70,7 @@ pub static TOP: Section = Section {
         key("control_socket", "absolute path", "/run/forebay/control.sock"),
         key("cache", "section", "no cache"),
         key("store", "section", "see [store]"),
+        key("writeback", "section", "see [writeback]"),
         key("mount", "sections", "required"),
     ],
     shared: &[],
@@ -106,6 +107,20 @@ const STORE_KEYS: &[Key] = &[
 /// What holds for every store that does not say otherwise.
 pub static STORE: Section = Section { name: "[store]", prefix: "store.", own: STORE_KEYS, shared: &[] };
 
+/// How written data reaches its stores.
+pub static WRITEBACK: Section = Section {
+    name: "[writeback]",
+    prefix: "writeback.",
+    own: &[
+        key("dir", "absolute path", "staging in cache.dir"),
+        key("dirty_limit", "size, at least 16MiB", "50GiB"),
+        key("files_max", "count, 1000 to 100000000", "1000000"),
+        key("tree_depth", "count, 0 to 16", "1"),
+        key("rename_max", "count, 0 to 10000000", "10000"),
+    ],
+    shared: &[],
+};
+
 /// One mount.
 pub static MOUNT: Section = Section {
     name: "[[mount]]",
@@ -116,12 +131,13 @@ pub static MOUNT: Section = Section {
         key("tree", "sections", "url or mount.tree is required"),
         key("consistency", "immutable, ttl=TIME or strict", "ttl=30s"),
         key("transport", "auto, uring or dev", "auto"),
+        key("read_write", "true or false", "false"),
         key("allow_other", "true or false", "false"),
         key("threads", "count, 1 to 256", "CPUs, 2 to 8"),
         key("uid", "count", "the daemon's"),
         key("gid", "count", "the daemon's"),
-        key("file_mode", "octal text", "\"0444\""),
-        key("dir_mode", "octal text", "\"0555\""),
+        key("file_mode", "octal text", "\"0444\"; read-write: \"0644\""),
+        key("dir_mode", "octal text", "\"0555\"; read-write: \"0755\""),
     ],
     shared: STORE_KEYS,
 };
@@ -138,7 +154,7 @@ pub static TREE: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 5] = [&TOP, &CACHE, &STORE, &MOUNT, &TREE];
+pub static SECTIONS: [&Section; 6] = [&TOP, &CACHE, &STORE, &WRITEBACK, &MOUNT, &TREE];
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +181,11 @@ mod tests {
         assert_eq!(of(&STORE, "backoff_min"), time(limits.backoff_min));
         assert_eq!(of(&STORE, "backoff_max"), time(limits.backoff_max));
         assert_eq!(of(&STORE, "connections_max"), ufs::s3::Settings::default().connections_max.to_string());
+        let size = |bytes| crate::config::units::SizeText(bytes).to_string();
+        assert_eq!(of(&WRITEBACK, "dirty_limit"), size(crate::config::DIRTY_BYTES_DEFAULT));
+        assert_eq!(of(&WRITEBACK, "files_max"), crate::config::FILES_DEFAULT.to_string());
+        assert_eq!(of(&WRITEBACK, "tree_depth"), crate::config::TREE_DEPTH_DEFAULT.to_string());
+        assert_eq!(of(&WRITEBACK, "rename_max"), crate::config::RENAME_DEFAULT.to_string());
         assert_eq!(of(&MOUNT, "consistency"), crate::config::Consistency::DEFAULT.to_string());
         assert_eq!(of(&MOUNT, "transport"), crate::config::Transport::DEFAULT.to_string());
     }

@@ -24,15 +24,19 @@ impl GivenConfig {
     /// Checks everything and fills in the defaults.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let store = self.store;
+        let writes = self.mounts.iter().find_map(GivenMount::read_write_place);
         let mounts = self
             .mounts
             .into_iter()
             .map(|mount| resolve_mount(mount, &store))
             .collect::<Result<Vec<_>, _>>()?;
         check_mountpoints(&mounts)?;
+        let mounts: Vec<MountConfig> = mounts.into_iter().map(|(mount, _)| mount).collect();
+        let cache = resolve_cache(self.cache)?;
         Ok(Config {
-            mounts: mounts.into_iter().map(|(mount, _)| mount).collect(),
-            cache: resolve_cache(self.cache)?,
+            writeback: self.writeback.resolve(cache.as_ref(), writes)?,
+            mounts,
+            cache,
             memory_bytes: at_least(self.memory, MEMORY_BYTES_MIN)?.unwrap_or(MEMORY_BYTES_DEFAULT),
             control_socket: self.control_socket.map_or_else(daemon_socket, |given| given.value),
             io_threads: self.io_threads.map_or_else(|| cpus().clamp(2, 4), |given| given.value as usize),
@@ -40,7 +44,7 @@ impl GivenConfig {
     }
 }
 
-fn at_least(given: Option<Given<u64>>, min_bytes: u64) -> Result<Option<u64>, ConfigError> {
+pub(super) fn at_least(given: Option<Given<u64>>, min_bytes: u64) -> Result<Option<u64>, ConfigError> {
     match given {
         Some(Given { value, place }) if value < min_bytes => {
             Err(ConfigError::Value { place, source: ValueError::TooSmall { value_bytes: value, min_bytes } })
@@ -107,22 +111,25 @@ fn resolve_mount(given: GivenMount, store: &GivenStore) -> Result<(MountConfig, 
         }
         None => {}
     }
+    let read_write = value_or(given.read_write, false);
+    let (file_mode, dir_mode) = if read_write { (0o644, 0o755) } else { (0o444, 0o555) };
     let mount = MountConfig {
         mountpoint: normalized(&given.path.value),
         tree: resolve_trees(trees, &store)?,
         consistency: value_or(given.consistency, Consistency::DEFAULT),
         transport: value_or(given.transport, Transport::DEFAULT),
+        read_write,
         allow_other: value_or(given.allow_other, false),
         threads: given.threads.map_or_else(|| cpus().clamp(2, 8), |given| given.value as usize),
         uid: value_or(given.uid, geteuid().as_raw()),
         gid: value_or(given.gid, getegid().as_raw()),
-        file_mode: value_or(given.file_mode, 0o444),
-        dir_mode: value_or(given.dir_mode, 0o555),
+        file_mode: value_or(given.file_mode, file_mode),
+        dir_mode: value_or(given.dir_mode, dir_mode),
     };
     Ok((mount, given.path.place))
 }
 
-fn value_or<T>(given: Option<Given<T>>, default: T) -> T {
+pub(super) fn value_or<T>(given: Option<Given<T>>, default: T) -> T {
     given.map_or(default, |given| given.value)
 }
 

@@ -291,3 +291,24 @@ fn the_documentation_lists_every_key() {
         assert_eq!(documented, own, "the table under {heading}");
     }
 }
+
+#[test]
+fn a_read_write_mount_needs_a_place_for_what_is_written() {
+    let writes = format!("{MOUNT}read_write = true\n");
+    assert_eq!(
+        refused(&writes),
+        "forebay.toml:4: mount.read_write: writeback.dir is missing; written data needs a directory to wait in: set \
+         writeback.dir or cache.dir (--staging-dir, --cache-dir)"
+    );
+    let device = format!("[cache]\ndevice = \"/dev/null\"\nsize = \"1GiB\"\n{writes}");
+    assert!(refused(&device).contains("writeback.dir is missing"));
+    let config = parse(&format!("[cache]\ndir = \"/c\"\n{writes}")).expect("beside the cache");
+    let writeback = config.writeback.expect("a mount writes");
+    assert_eq!(writeback.directory, Path::new("/c/staging"));
+    assert_eq!((writeback.dirty_limit_bytes, writeback.tree_depth), (50 << 30, 1));
+    let mount = &config.mounts[0];
+    assert_eq!((mount.read_write, mount.file_mode, mount.dir_mode), (true, 0o644, 0o755));
+    let small = format!("[writeback]\ndir = \"/w\"\ndirty_limit = \"1MiB\"\n{writes}");
+    assert_eq!(refused(&small), "forebay.toml:3: writeback.dirty_limit: 1MiB is too small; at least 16MiB");
+    assert_eq!(parse(MOUNT).expect("read-only").writeback, None);
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fuse_fast::FileSystem;
 use fuse_fast::mount::MountOptions;
 use fuse_fast::negotiate::ConnectionInfo;
 use fuse_fast::session::{Session, SessionConfig, SessionError, StatsHandle, Stopper};
@@ -13,9 +14,11 @@ use tokio::sync::Notify;
 
 use super::RequestError;
 use super::kernel_cache::KernelNotifier;
+use super::staged;
 use super::start::StartError;
-use crate::config::{Consistency, MountConfig, Transport};
-use crate::filesystem::{MountedTree, Presentation};
+use crate::config::{Consistency, MountConfig, Transport, WritebackConfig};
+use crate::filesystem::{MountedTree, Presentation, ReadWriteTree};
+use crate::memory::Budget;
 use crate::movers::Movers;
 use crate::namespace::{Clock, Database, KernelCache, Namespace, NamespaceOptions};
 use crate::read_path::ReadPath;
@@ -26,6 +29,9 @@ use crate::writeback::Writeback;
 /// Time that open files get to be closed when the daemon stops, before their mount is aborted.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
+/// Largest write of a read-write mount. A write costs a request, so large ones should be few.
+const WRITE_BYTES_MAX: u32 = 1 << 20;
+
 /// What a mount shares with the rest of the daemon.
 pub(super) struct Parts {
     /// The stores of the mount's tree, in its order.
@@ -33,12 +39,16 @@ pub(super) struct Parts {
     pub(super) database: Arc<Database>,
     pub(super) movers: Arc<Movers>,
     pub(super) slabs: Option<SlabStore>,
+    /// Pays for fetched data, and for data on its way to a store.
+    pub(super) budget: Arc<Budget>,
     /// Budget of fetched data.
     pub(super) fetch_bytes: u64,
     /// Memory for the rings of this mount.
     pub(super) rings_bytes: u64,
     /// The longest that a reader waits for a store.
     pub(super) patience: Duration,
+    /// How a read-write mount keeps what is written.
+    pub(super) writeback: Option<WritebackConfig>,
     /// Told when the mount is gone.
     pub(super) unmounted: Arc<Notify>,
 }
@@ -47,7 +57,7 @@ pub(super) struct Parts {
 pub(super) struct Mounted {
     /// Absolute path.
     pub(super) mountpoint: PathBuf,
-    /// What it shows.
+    /// What its stores have.
     pub(super) tree: Arc<MountedTree>,
     /// What carries changes to the stores, on a read-write mount.
     pub(super) writeback: Option<Writeback>,
@@ -65,12 +75,28 @@ impl Mounted {
     pub(super) async fn start(config: &MountConfig, parts: Parts) -> Result<Self, StartError> {
         let kernel: Arc<KernelNotifier> = Arc::default();
         let tree = build_tree(config, &parts, Arc::clone(&kernel) as Arc<dyn KernelCache>).await?;
-        let session = serve(config, parts.rings_bytes, Arc::clone(&tree))?;
+        let Some(settings) = parts.writeback.as_ref().filter(|_| config.read_write) else {
+            let session = serve(config, parts.rings_bytes, Arc::clone(&tree))?;
+            return Self::run(config, (tree, None), &kernel, session, parts.unmounted);
+        };
+        let (overlay, writeback) = staged::open(config, settings, &parts, &tree).await?;
+        let written = ReadWriteTree::new(Arc::clone(&tree), overlay);
+        let session = serve(config, parts.rings_bytes, Arc::new(written))?;
+        Self::run(config, (tree, Some(writeback)), &kernel, session, parts.unmounted)
+    }
+
+    fn run<F: FileSystem>(
+        config: &MountConfig,
+        (tree, writeback): (Arc<MountedTree>, Option<Writeback>),
+        kernel: &KernelNotifier,
+        session: Session<F>,
+        unmounted: Arc<Notify>,
+    ) -> Result<Self, StartError> {
         kernel.connect(session.notifier());
         let mounted = Self {
             mountpoint: config.mountpoint.clone(),
             tree,
-            writeback: None,
+            writeback,
             branches: config.tree.iter().map(branch_status).collect(),
             consistency: config.consistency,
             features: features(&session),
@@ -79,7 +105,7 @@ impl Mounted {
             stopper: session.stopper(),
             gone: Arc::default(),
         };
-        mounted.wait_in_background(session, parts.unmounted)?;
+        mounted.wait_in_background(session, unmounted)?;
         tracing::info!(mountpoint = %config.mountpoint.display(), "mounted");
         Ok(mounted)
     }
@@ -125,9 +151,9 @@ impl Mounted {
         }
     }
 
-    fn wait_in_background(
+    fn wait_in_background<F: FileSystem>(
         &self,
-        session: Session<MountedTree>,
+        session: Session<F>,
         unmounted: Arc<Notify>,
     ) -> Result<(), StartError> {
         let gone = Arc::clone(&self.gone);
@@ -185,20 +211,24 @@ async fn build_tree(
     Ok(Arc::new(MountedTree::new(namespace, read_path, stores, slabs, presentation)))
 }
 
-fn serve(
+fn serve<F: FileSystem>(
     config: &MountConfig,
     ring_bytes_max: u64,
-    tree: Arc<MountedTree>,
-) -> Result<Session<MountedTree>, StartError> {
+    tree: Arc<F>,
+) -> Result<Session<F>, StartError> {
     let source = config.tree.first().map_or_else(String::new, |branch| branch.location.to_string());
-    let options = MountOptions { source, allow_other: config.allow_other, ..MountOptions::default() };
+    let (read_only, allow_other) = (!config.read_write, config.allow_other);
+    let options = MountOptions { source, read_only, allow_other, ..MountOptions::default() };
     let device = fuse_fast::mount::mount(&config.mountpoint, &options)?;
-    let settings = SessionConfig {
+    let mut settings = SessionConfig {
         threads: config.threads,
         transport: config.transport.into(),
         ring_bytes_max,
         ..SessionConfig::default()
     };
+    if config.read_write {
+        settings.write_bytes_max = WRITE_BYTES_MAX;
+    }
     let session = Session::start(device, tree, settings);
     session.map_err(|error: SessionError| StartError::Session(error))
 }
@@ -221,7 +251,7 @@ fn transport_status(config: &MountConfig, info: &ConnectionInfo) -> TransportSta
     TransportStatus { used, wanted, fallbacks, reason, ring_bytes_max }
 }
 
-fn features(session: &Session<MountedTree>) -> Vec<FeatureStatus> {
+fn features<F: FileSystem>(session: &Session<F>) -> Vec<FeatureStatus> {
     let rows = session.info().capabilities.iter();
     rows.map(|row| FeatureStatus {
         name: row.capability.name().to_owned(),

@@ -9,6 +9,7 @@ use slab_store::{DeviceSpec, OpenError, Options, SlabStore};
 use tokio::sync::Notify;
 
 use super::mounted::{Mounted, Parts};
+use super::staged;
 use super::warming::Warmer;
 use super::{Daemon, OpenCache};
 use crate::config::{Branch, CacheConfig, CacheLocation, Config};
@@ -41,6 +42,18 @@ pub enum StartError {
     /// A store cannot be used.
     #[error(transparent)]
     Store(#[from] ufs::Error),
+    /// A staging directory cannot be used.
+    #[error(transparent)]
+    Staging(#[from] staging::OpenError),
+    /// Opening a staging directory panicked.
+    #[error("the staging directory {directory} could not be opened: a task panicked, see the log", directory = directory.display())]
+    StagingPanicked {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Write-back cannot start.
+    #[error(transparent)]
+    Writeback(#[from] crate::writeback::StartError),
     /// A tree cannot be built.
     #[error(transparent)]
     Names(#[from] NamespaceError),
@@ -66,6 +79,10 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
     let slabs = cache.as_ref().map(|cache| cache.slabs.clone());
     let movers = Movers::start(slabs.clone(), Arc::clone(&budget)).map_err(StartError::Thread)?;
     let unmounted: Arc<Notify> = Arc::default();
+    let left_over = match &config.writeback {
+        Some(writeback) => staged::left_over(writeback, &config.mounts, &stores)?,
+        None => Vec::new(),
+    };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for (mount, stores) in config.mounts.iter().zip(&stores) {
         let parts = Parts {
@@ -73,9 +90,11 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
             database: Arc::clone(&database),
             movers: Arc::clone(&movers),
             slabs: slabs.clone(),
+            budget: Arc::clone(&budget),
             fetch_bytes: budget.limit_bytes(),
             rings_bytes: shares.rings_bytes / config.mounts.len() as u64,
             patience: patience(&mount.tree),
+            writeback: config.writeback.clone(),
             unmounted: Arc::clone(&unmounted),
         };
         mounts.push(Arc::new(Mounted::start(mount, parts).await?));
@@ -89,6 +108,7 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
         stores: stores.into_iter().flatten().collect(),
         mounts: RwLock::new(mounts),
         warmer: Arc::new(Warmer::default()),
+        left_over,
         unmounted,
         stopping: Mutex::new(false),
     }))

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use fuse_fast::{Attributes, Entry, FileKind, NodeId, StatFs, Timestamp};
 
+use staging::{Durability, Kind, Moment, NodeView};
+
 use crate::namespace::Node;
 
 /// `st_blksize`: what programs that ask use as their buffer. One kernel request carries this much.
-const IO_BYTES: u32 = 1 << 20;
+pub(super) const IO_BYTES: u32 = 1 << 20;
 
 /// Owner and permissions that a mount shows for everything in it: stores have none of their own.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,44 @@ impl Presentation {
             valid: Duration::MAX,
         }
     }
+
+    /// Attributes of a staged node, which may have lost its name. The kernel may keep them for ever: whatever changes them
+    /// comes through it.
+    pub(super) fn staged(&self, view: &NodeView, is_linked: bool) -> Attributes {
+        let (kind, size_bytes, links) = match &view.kind {
+            Kind::File { size_bytes } => (FileKind::Regular, *size_bytes, 1),
+            Kind::Directory { .. } => (FileKind::Directory, 0, 2),
+            Kind::Symlink { target } => (FileKind::Symlink, target.len() as u64, 1),
+        };
+        let attributes = &view.attributes;
+        Attributes {
+            ino: view.number.0,
+            size_bytes,
+            blocks_512: space_bytes(view, size_bytes).div_ceil(512),
+            atime: timestamp(attributes.atime),
+            mtime: timestamp(attributes.mtime),
+            ctime: timestamp(attributes.ctime),
+            kind,
+            permissions: attributes.mode,
+            links: if is_linked { links } else { 0 },
+            uid: attributes.uid,
+            gid: attributes.gid,
+            rdev: 0,
+            block_size_bytes: IO_BYTES,
+            valid: Duration::MAX,
+        }
+    }
+}
+
+/// The space that a file shows. What the store has counts as there: programs take a file that has a size and no blocks for
+/// one large hole.
+fn space_bytes(view: &NodeView, size_bytes: u64) -> u64 {
+    let is_all_here = view.number.is_born_here() && view.durability != Durability::Remote;
+    if is_all_here { view.local_bytes } else { size_bytes }
+}
+
+fn timestamp(moment: Moment) -> Timestamp {
+    Timestamp { seconds: moment.secs, nanos: moment.nanos }
 }
 
 /// What a node is.
