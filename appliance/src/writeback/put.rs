@@ -29,8 +29,8 @@ pub(super) struct Put {
 
 enum PutKind {
     Directory,
-    /// The target of a link, or all of a small file that is read when it is sent.
-    Link(Bytes),
+    /// The target of a link, or a small file as it was at this place in the order.
+    Bytes(Bytes),
     File(NodeNumber),
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn run(engine: &Engine, event: &EventView) -> Result<(), Failur
     let put = Put::new(engine, upload)?;
     let file = match put.kind {
         PutKind::File(node) => Some(engine.staging.open_file(node, false)?),
-        PutKind::Directory | PutKind::Link(_) => None,
+        PutKind::Directory | PutKind::Bytes(_) => None,
     };
     let ready = prepare(engine, &put, file.as_ref()).await?;
     let replaces = turn(engine, &put).await?;
@@ -66,7 +66,7 @@ impl Put {
         let target = engine.below.target(&upload.path).ok_or(Failure::NoTarget)?;
         let target = match upload.kind {
             UploadKind::Directory => target.into_directory().ok_or(Failure::NoTarget)?,
-            UploadKind::File { .. } | UploadKind::Symlink { .. } => target,
+            UploadKind::File { .. } | UploadKind::Frozen { .. } | UploadKind::Symlink { .. } => target,
         };
         let mut put = Self {
             attributes: attributes(&upload, engine.write_id(&target)),
@@ -82,8 +82,9 @@ impl Put {
         match upload.kind {
             UploadKind::Directory => {}
             UploadKind::Symlink { target } => {
-                put.kind = PutKind::Link(Bytes::from(String::from(target)));
+                put.kind = PutKind::Bytes(Bytes::from(String::from(target)));
             }
+            UploadKind::Frozen { bytes } => put.kind = PutKind::Bytes(Bytes::from(bytes)),
             UploadKind::File { size_bytes, changed, base, base_bytes, .. } => {
                 let base = base.filter(|base| base.store == put.target.index);
                 let source = base.as_ref().and_then(multipart::copy_source);
@@ -210,7 +211,9 @@ async fn send(
             Ok(meta)
         }
         (Ready::Whole(Some(file)), _, _) => put_whole(engine, put, file, condition).await,
-        (_, PutKind::Link(target), _) => Ok(ufs.put(key, target.clone(), &put.attributes, condition).await?),
+        (_, PutKind::Bytes(target), _) => {
+            Ok(ufs.put(key, target.clone(), &put.attributes, condition).await?)
+        }
         _ => Ok(ufs.put(key, Bytes::new(), &put.attributes, condition).await?),
     }
 }
@@ -234,7 +237,7 @@ async fn put_whole(
 async fn confirm(engine: &Engine, put: &Put, meta: &Meta) -> Result<(), Failure> {
     let now = match put.kind {
         PutKind::Directory => Installed::Directory,
-        PutKind::Link(_) | PutKind::File(_) => Installed::File(meta),
+        PutKind::Bytes(_) | PutKind::File(_) => Installed::File(meta),
     };
     engine.below.install(&put.path, now).await;
     let outcome = engine.staging.published(put.seq, put.target.base(Some(meta)))?;

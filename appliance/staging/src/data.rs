@@ -49,9 +49,9 @@ pub enum AllocateMode {
 /// A handle of a file of the tree. Dropping it is closing it: errors of closing are errors of the disk, and a
 /// poisoned tree tells of them.
 pub struct StagedFile {
-    staging: Staging,
+    pub(crate) staging: Staging,
     number: NodeNumber,
-    node: Arc<FileNode>,
+    pub(crate) node: Arc<FileNode>,
     writes: bool,
 }
 
@@ -181,6 +181,7 @@ impl StagedFile {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.keep_published(offset)?;
         let failed = |source| StageError::Io { action: "write", source };
         let backing = self.node.backing().ok_or(StageError::Invalid("the file is not open"))?;
         let mtime = self.staging.shared.moment();
@@ -246,6 +247,7 @@ impl StagedFile {
     pub fn truncate(&self, size_bytes: u64) -> Result<(), StageError> {
         self.check_writes()?;
         end_of(size_bytes, 0)?;
+        self.keep_published(size_bytes)?;
         let shared = &self.staging.shared;
         let mtime = shared.moment();
         let _filling = self.node.filling.lock();
@@ -299,6 +301,7 @@ impl StagedFile {
         if range.is_empty() {
             return Ok(());
         }
+        self.keep_published(range.start)?;
         let failed = |source| StageError::Io { action: "punch", source };
         let mtime = self.staging.shared.moment();
         if self.base().is_none() {

@@ -121,7 +121,7 @@ impl Staging {
         });
         let unfinished: Vec<_> = unfinished.map(|(number, _)| *number).collect();
         for number in unfinished {
-            if let Err(error) = self.shared.note_written(&mut tree, number) {
+            if let Err(error) = self.shared.make_put(&mut tree, number) {
                 tracing::warn!(node = number.0, %error, "no publish event for a file that was being written");
             }
         }

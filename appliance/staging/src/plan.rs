@@ -87,8 +87,10 @@ impl<'t> Plan<'t> {
     fn event(&mut self, path: Box<str>, formerly: Vec<Box<str>>, action: EventAction) -> EventSeq {
         let seq = EventSeq(self.next_event);
         self.next_event += 1;
-        self.changes
-            .push(Change::Event { seq, event: EventRecord { path, formerly, action, sent_to: None } });
+        self.changes.push(Change::Event {
+            seq,
+            event: EventRecord { path, formerly, action, frozen: None, sent_to: None },
+        });
         seq
     }
 
@@ -118,14 +120,16 @@ impl<'t> Plan<'t> {
         self.event(path, formerly, EventAction::Remove { below, moved });
     }
 
-    /// The node's put is not wanted any more. Gives the object that it may have made all the same, when it was sent: then
-    /// a worker that has it now ends it.
+    /// The node's puts are not wanted any more. Gives the object that they may have made all the same, when one was sent:
+    /// then a worker that has it now ends it.
     pub(crate) fn drop_put(&mut self, node: &Node) -> Option<Base> {
-        let seq = node.event?;
-        let event = self.tree.events.get(&seq)?;
-        let sent_to = event.record.sent_to.clone();
-        if sent_to.is_none() || event.state == EventState::Waiting {
-            self.changes.push(Change::EventGone { seq });
+        let mut sent_to = None;
+        for seq in node.frozen.iter().copied().chain(node.event) {
+            let Some(event) = self.tree.events.get(&seq) else { continue };
+            if event.record.sent_to.is_none() || event.state == EventState::Waiting {
+                self.changes.push(Change::EventGone { seq });
+            }
+            sent_to = event.record.sent_to.clone().or(sent_to);
         }
         sent_to
     }

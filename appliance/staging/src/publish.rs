@@ -6,6 +6,7 @@
 
 mod conflict;
 mod delay;
+mod freeze;
 mod job;
 
 use std::time::{Duration, Instant};
@@ -214,13 +215,16 @@ impl Staging {
             return Err(StageError::NoEvent { seq });
         };
         let taken_meta_generation = event.taken_meta_generation;
-        let is_current =
-            tree.nodes.get(&number).is_some_and(|node| node.event == Some(seq) && node.parent.is_some());
+        let is_frozen = event.record.frozen.is_some();
+        let is_current = !tree.is_orphan(seq);
         let mut plan = Plan::new(&tree);
         plan.changes.push(Change::EventGone { seq });
         let size_bytes = base.size_bytes;
-        let is_changed = plan_published(&mut plan, (seq, number), &base, is_current)?;
-        let outcome = if is_current {
+        let is_changed = !is_frozen && plan_published(&mut plan, (seq, number), &base, is_current)?;
+        let outcome = if is_current && is_frozen {
+            plan_below(&mut plan, number, &base)?;
+            Outcome::ChangedMeanwhile
+        } else if is_current {
             let is_changed = plan_remote(&mut plan, number, seq, &base, taken_meta_generation, is_changed)?;
             if is_changed { Outcome::ChangedMeanwhile } else { Outcome::Remote }
         } else {
@@ -251,9 +255,7 @@ impl Staging {
     pub fn not_published(&self, seq: EventSeq) -> Result<(), StageError> {
         let mut tree = self.shared.tree_to_change()?;
         let event = tree.events.get(&seq).ok_or(StageError::NoEvent { seq })?;
-        let EventAction::Put { node } = event.record.action else { return Ok(()) };
-        let is_current =
-            tree.nodes.get(&node).is_some_and(|node| node.event == Some(seq) && node.parent.is_some());
+        let is_current = !tree.is_orphan(seq);
         let mut record = event.record.clone();
         record.sent_to = None;
         let change =
@@ -326,6 +328,13 @@ fn plan_remote(
         plan.put(number, path, Vec::new());
     }
     Ok(is_changed)
+}
+
+/// The node's path shows an earlier content of it.
+fn plan_below(plan: &mut Plan<'_>, number: NodeNumber, base: &Base) -> Result<(), StageError> {
+    let (parent, name) = plan.node(number)?.parent.clone().ok_or(StageError::NotFound)?;
+    plan.set_entry(parent, &name, Entry { node: Some(number), below: Some(base.clone()) });
+    Ok(())
 }
 
 /// A put went through that nobody wants any more: its remove now knows the version.
@@ -401,6 +410,9 @@ fn copied_later(tree: &Tree, event: &Event, target: &Base) -> Vec<NodeNumber> {
 }
 
 fn is_torn(tree: &Tree, event: &Event) -> bool {
+    if event.record.frozen.is_some() {
+        return false;
+    }
     let EventAction::Put { node } = event.record.action else { return false };
     tree.file(node).is_ok_and(|file| file.content.lock().upload.as_ref().is_none_or(|upload| upload.is_torn))
 }
@@ -447,7 +459,7 @@ impl Shared {
         }
     }
 
-    fn make_put(&self, tree: &mut Tree, number: NodeNumber) -> Result<(), StageError> {
+    pub(crate) fn make_put(&self, tree: &mut Tree, number: NodeNumber) -> Result<(), StageError> {
         let Some(path) = tree.path(number) else { return Ok(()) };
         let mut plan = Plan::new(tree);
         plan.put(number, path.into(), Vec::new());

@@ -86,6 +86,16 @@ impl PublishOrder {
         }
     }
 
+    /// Is there a later related event?
+    pub(crate) fn has_later(&self, seq: EventSeq, footprint: &Footprint) -> bool {
+        let is_later = |events: &BTreeSet<EventSeq>| events.last().is_some_and(|last| *last > seq);
+        if footprint.trees.is_empty() {
+            return is_later(&self.all);
+        }
+        is_later(&self.outside)
+            || footprint.trees.iter().any(|tree| self.trees.get(tree).is_some_and(is_later))
+    }
+
     /// Is every earlier related event gone?
     pub(crate) fn may_publish(&self, seq: EventSeq, footprint: &Footprint) -> bool {
         let is_first = |events: &BTreeSet<EventSeq>| events.first().is_none_or(|first| *first >= seq);

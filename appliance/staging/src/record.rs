@@ -72,6 +72,8 @@ pub(crate) struct EventRecord {
     /// Paths that it had before, which keep it in the order of their trees too.
     pub(crate) formerly: Vec<Box<str>>,
     pub(crate) action: EventAction,
+    /// The whole content to put, when the node has got another one since and something in between may rely on this one.
+    pub(crate) frozen: Option<Box<[u8]>>,
     /// A request that shows it in the store under this key may have been sent; its version is not known.
     pub(crate) sent_to: Option<Base>,
 }

@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) references: u64,
     /// Its put, when one is waiting and is not sent to an older name.
     pub(crate) event: Option<EventSeq>,
+    /// Puts of contents that it had before, each at its place.
+    pub(crate) frozen: Vec<EventSeq>,
     /// Rises with each change of attributes.
     pub(crate) meta_generation: u64,
     /// The record that changed it last.
@@ -233,6 +235,7 @@ impl Tree {
         self.next_event = self.next_event.max(seq.0 + 1);
         if let Some(event) = self.events.get_mut(&seq) {
             event.record = record;
+            self.note_frozen(seq);
             return;
         }
         let size_bytes = match record.action {
@@ -261,7 +264,21 @@ impl Tree {
             self.removes.insert((event.record.path.clone(), seq));
         }
         self.events.insert(seq, event);
+        self.note_frozen(seq);
         self.reschedule(seq);
+    }
+
+    /// The node's next close makes another event when this one has a content of its own.
+    fn note_frozen(&mut self, seq: EventSeq) {
+        let Some(record) = self.events.get(&seq).map(|event| &event.record) else { return };
+        if let (EventAction::Put { node }, Some(_)) = (&record.action, &record.frozen)
+            && let Some(node) = self.nodes.get_mut(node)
+        {
+            node.event.take_if(|event| *event == seq);
+            if !node.frozen.contains(&seq) {
+                node.frozen.push(seq);
+            }
+        }
     }
 
     /// A file was written to for the first time since its last event.
@@ -313,7 +330,8 @@ impl Tree {
     pub(crate) fn is_orphan(&self, seq: EventSeq) -> bool {
         match self.events.get(&seq).map(|event| &event.record.action) {
             Some(EventAction::Put { node }) => {
-                !self.nodes.get(node).is_some_and(|node| node.event == Some(seq) && node.parent.is_some())
+                let is_its = |node: &Node| node.event == Some(seq) || node.frozen.contains(&seq);
+                !self.nodes.get(node).is_some_and(|node| is_its(node) && node.parent.is_some())
             }
             _ => false,
         }
@@ -334,9 +352,9 @@ impl Tree {
         self.removes.remove(&(event.record.path, seq));
         if let EventAction::Put { node } = event.record.action
             && let Some(node) = self.nodes.get_mut(&node)
-            && node.event == Some(seq)
         {
-            node.event = None;
+            node.event.take_if(|event| *event == seq);
+            node.frozen.retain(|event| *event != seq);
         }
     }
 
@@ -487,6 +505,7 @@ impl Node {
             parent: None,
             references: 0,
             event: None,
+            frozen: Vec::new(),
             meta_generation: 0,
             recorded: RecordSeq(0),
         }

@@ -48,6 +48,11 @@ pub enum UploadKind {
         /// Bytes of the base that count.
         base_bytes: u64,
     },
+    /// A small file as it was at this place in the order; it has been written again since.
+    Frozen {
+        /// All of it.
+        bytes: Box<[u8]>,
+    },
     /// A directory marker.
     Directory,
     /// A symbolic link.
@@ -72,8 +77,9 @@ impl Staging {
     pub fn begin_upload(&self, seq: EventSeq) -> Result<Upload, StageError> {
         let shared = &self.shared;
         let number = put_of(&shared.tree.lock(), seq)?;
+        let is_frozen = frozen(&shared.tree.lock(), seq).is_some();
         let file = shared.tree.lock().file(number).ok().cloned();
-        if let Some(file) = &file {
+        if let Some(file) = file.as_ref().filter(|_| !is_frozen) {
             // A worker needs no more than one try: what is written meanwhile is noted below, and is not torn by it.
             let record = shared.sync_file(number, file)?;
             shared.flush(record)?;
@@ -84,6 +90,9 @@ impl Staging {
         let meta_generation = node.meta_generation;
         let (attributes, xattrs) = (node.meta.attributes, node.meta.xattrs.clone());
         let kind = match (&node.body, &node.meta.kind) {
+            (Body::File(_), _) if let Some(bytes) = frozen(&tree, seq) => {
+                UploadKind::Frozen { bytes: bytes.into() }
+            }
             (Body::File(file), _) => mark(file, seq),
             (_, NodeKind::Symlink { target }) => UploadKind::Symlink { target: target.clone() },
             _ => UploadKind::Directory,
@@ -96,6 +105,11 @@ impl Staging {
         let (path, sent_to) = (event.record.path.clone(), event.record.sent_to.clone());
         Ok(Upload { seq, path, node: number, kind, attributes, xattrs, token, sent_to, resumed })
     }
+}
+
+/// The content that the event has of its own.
+fn frozen(tree: &Tree, seq: EventSeq) -> Option<&[u8]> {
+    tree.events.get(&seq)?.record.frozen.as_deref()
 }
 
 /// The node of a taken put.

@@ -66,11 +66,53 @@ fn a_manifest_comes_after_its_shards() {
 fn a_place_in_the_order_is_kept() {
     let rig = Rig::new();
     let run = rig.directory("run");
-    let shard = rig.file(run, "shard", b"1");
+    let shard = rig.file(run, "shard", &[1; 5000]);
     rig.file(run, "manifest", b"1");
     rig.write(shard, 0, b"22");
     rig.wait(QUIET);
     assert_eq!(rig.publish(), ["put run", "put run/shard", "put run/manifest"]);
+}
+
+/// Megatron: `latest_checkpointed_iteration.txt` is written in place after the shards of each iteration.
+#[test]
+fn a_pointer_that_is_written_again_has_two_places() {
+    let rig = Rig::new();
+    let run = rig.directory("run");
+    rig.file(run, "iter_1", b"shard");
+    let latest = rig.file(run, "latest", b"1");
+    rig.file(run, "iter_2", b"shard");
+    let file = rig.open(latest);
+    file.truncate(0).expect("it is open");
+    file.write_at(0, b"2").expect("it is open");
+    std::mem::forget(file); // The daemon is killed before it is closed.
+    let rig = rig.kill();
+    rig.wait(QUIET);
+    let mut sent = Vec::new();
+    while let Some(event) = rig.staging.ready(rig.staging.now()).into_iter().next() {
+        rig.staging.take(event.seq).expect("nobody has it");
+        let upload = rig.staging.begin_upload(event.seq).expect("it can be sent");
+        let bytes = match upload.kind {
+            staging::UploadKind::Frozen { bytes } => bytes.into_vec(),
+            staging::UploadKind::File { .. } => rig.read(upload.node),
+            _ => Vec::new(),
+        };
+        let target = base(&event.path, &format!("v{}", event.seq.0), bytes.len() as u64);
+        let turn = rig.staging.begin_publish(event.seq, &target).expect("it is taken");
+        let is_first_of_its_path = !sent.iter().any(|(path, _)| *path == event.path);
+        assert!(matches!(turn, Turn::Now { replaces } if replaces.is_none() == is_first_of_its_path));
+        rig.staging.published(event.seq, target).expect("it is taken");
+        sent.push((event.path, String::from_utf8(bytes).expect("text")));
+    }
+    let sent: Vec<_> = sent.iter().map(|(path, bytes)| (path.as_ref(), bytes.as_str())).collect();
+    let expected = [
+        ("run", ""),
+        ("run/iter_1", "shard"),
+        ("run/latest", "1"),
+        ("run/iter_2", "shard"),
+        ("run/latest", "2"),
+    ];
+    assert_eq!(sent, expected);
+    assert_eq!(rig.staging.stats().dirty_files, 0);
 }
 
 #[test]

@@ -329,6 +329,7 @@ impl World {
                 let bytes = self.read(upload.node)?;
                 if bytes.len() as u64 == size_bytes { Ok(bytes) } else { Err("the size changed".to_owned()) }
             }
+            UploadKind::Frozen { bytes } => Ok(bytes.into_vec()),
             _ => Ok(Vec::new()),
         }
     }
