@@ -2,8 +2,7 @@
 
 mod support;
 
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
@@ -11,27 +10,6 @@ use fuse_fast::NodeId;
 use support::{LONG, memory, mounted, on_every_transport};
 
 const ENTRIES: usize = 12_000;
-
-#[test]
-fn every_entry_is_listed_once() {
-    on_every_transport(|transport| {
-        let fs = memory(LONG);
-        for index in 0..ENTRIES {
-            fs.add_file(NodeId::ROOT, &format!("image-{index:06}.jpg"), vec![0; index % 7]);
-        }
-        let mounted = mounted(transport, fs);
-        let listed: Vec<_> = fs::read_dir(mounted.directory.path())
-            .expect("opens")
-            .map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII"))
-            .collect();
-        let distinct: HashSet<&String> = listed.iter().collect();
-        assert_eq!((listed.len(), distinct.len()), (ENTRIES, ENTRIES));
-        assert!(
-            distinct.contains(&"image-000000.jpg".to_owned())
-                && distinct.contains(&"image-011999.jpg".to_owned())
-        );
-    });
-}
 
 /// A listing that looks at attributes gets them along: far fewer lookups than entries.
 #[test]

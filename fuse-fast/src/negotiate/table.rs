@@ -63,7 +63,7 @@ capabilities! {
     ReaddirplusAuto 14 "READDIRPLUS_AUTO" Take "but only for callers that look at attributes"
     AsyncDio 15 "ASYNC_DIO" Take "a large direct read runs as several requests at once"
     WritebackCache 16 "WRITEBACK_CACHE" Refuse "writes reach the file system at once, so that its order of them holds; not yet"
-    NoOpenSupport 17 "NO_OPEN_SUPPORT" Refuse "each open pins a version of the object; not yet"
+    NoOpenSupport 17 "NO_OPEN_SUPPORT" Refuse "holds for all files of a mount, and passthrough needs an open"
     ParallelDirops 18 "PARALLEL_DIROPS" Take "lookups and listings of one directory run at once"
     HandleKillpriv 19 "HANDLE_KILLPRIV" Refuse "version 2 tells whose writes clear set-id bits"
     PosixAcl 20 "POSIX_ACL" Refuse "the stores have no ACLs"

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by test programs that each use a part")]
 
+pub mod fuser_adapter;
 pub mod memory_fs;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,42 @@ pub fn on_every_transport(check: impl Fn(Transport)) {
             check(transport);
         }
     }
+}
+
+/// A directory that somebody serves; unmounted at the end.
+pub struct Place {
+    // Before the directory, which can only be removed once nothing is mounted there.
+    _server: Box<dyn std::any::Any>,
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+/// Runs a check with each server: ours on every transport, and `fuser`.
+pub fn on_every_server(check: impl Fn(&dyn Fn(MemoryFs) -> Place)) {
+    on_every_transport(|transport| {
+        check(&|fs| {
+            let Mounted { session, directory, .. } = mounted(transport, fs);
+            Place { _server: Box::new(session), directory }
+        });
+    });
+    if cannot_mount() {
+        return;
+    }
+    println!("server: fuser");
+    check(&|fs| {
+        let directory = tempfile::Builder::new().prefix("fuse-").tempdir().expect("a directory to mount at");
+        let server = fuser_adapter::serve(Arc::new(fs), directory.path(), THREADS).expect("fuser mounts");
+        Place { _server: Box::new(server), directory }
+    });
 }
 
 /// A mounted file system in a directory of its own; unmounted at the end.
