@@ -17,6 +17,7 @@ mod http;
 mod list;
 mod multipart;
 mod read;
+mod roots;
 mod sdk;
 mod settings;
 mod sign;
@@ -35,6 +36,7 @@ use crate::{
     PartNumber, PutCondition, Result, Ufs, UploadId, UploadedPart, Version,
 };
 use http::Http;
+use roots::Roots;
 use sign::Signer;
 use target::Target;
 
@@ -54,12 +56,12 @@ pub struct S3Store {
 impl S3Store {
     /// Builds clients from the settings. Nothing is sent.
     pub async fn new(bucket: &str, prefix: &str, settings: &Settings) -> Result<Self> {
-        let sdk_http = sdk::http_client();
-        let resolved = credentials::resolve(settings, sdk_http.clone()).await;
+        let resolved = credentials::resolve(settings, sdk::http_client(&Roots::System)).await;
         let target = Target::new(bucket, prefix, resolved.place)?;
-        let sdk = sdk::client(&target, sdk_http, resolved.provider.clone());
+        let roots = Roots::new(&target.url, settings.ca_file.as_deref())?;
+        let sdk = sdk::client(&target, sdk::http_client(&roots), resolved.provider.clone());
         let signer = Signer::new(&target.url, &target.region, resolved.provider);
-        let http = Http::new(target, signer, settings.connections_max)?;
+        let http = Http::new(target, signer, &roots, settings.connections_max)?;
         Ok(Self { http, sdk, bare_if_match: AtomicBool::new(false) })
     }
 

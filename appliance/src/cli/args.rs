@@ -121,6 +121,9 @@ pub(super) struct StoreArgs {
     /// http://host/bucket/key in place of http://bucket.host/key [default: true with --endpoint]
     #[arg(long, value_name = "true|false", action = ArgAction::Set)]
     pub(super) path_style: Option<bool>,
+    /// PEM file of the authorities that may sign the certificate of an https endpoint [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -54,6 +54,7 @@ fn given_mount(args: &MountArgs, mountpoint: PathBuf) -> Result<GivenMount, CliE
 
 fn given_store(args: StoreArgs) -> Result<GivenStore, CliError> {
     let file = args.credentials_file.as_deref().map(absolute).transpose()?;
+    let ca_file = args.ca_file.as_deref().map(absolute).transpose()?;
     Ok(GivenStore {
         endpoint: args.endpoint.map(|url| Given::flag("--endpoint", url)),
         region: args.region.map(|name| Given::flag("--region", name)),
@@ -63,6 +64,7 @@ fn given_store(args: StoreArgs) -> Result<GivenStore, CliError> {
             anonymous: args.anonymous.then(|| Given::flag("--anonymous", true)),
         },
         path_style: args.path_style.map(|style| Given::flag("--path-style", style)),
+        ca_file: ca_file.map(|path| Given::flag("--ca-file", path)),
         ..GivenStore::default()
     })
 }

@@ -57,6 +57,7 @@ fn read_store(table: &Table<'_>) -> Result<GivenStore, ConfigError> {
             anonymous: table.switch("anonymous")?,
         },
         path_style: table.switch("path_style")?,
+        ca_file: table.path("ca_file")?,
         connections_max: table.count("connections_max", 1, 4096)?,
         attempt_timeout: table.duration("attempt_timeout")?,
         total_timeout: table.duration("total_timeout")?,

@@ -87,6 +87,8 @@ pub struct GivenStore {
     pub credentials: GivenCredentials,
     /// Path-style addresses.
     pub path_style: Option<Given<bool>>,
+    /// Authorities for https endpoints.
+    pub ca_file: Option<Given<PathBuf>>,
     /// Most connections.
     pub connections_max: Option<Given<u32>>,
     /// Limit of one try.
@@ -129,6 +131,7 @@ impl GivenStore {
             region: self.region.or(outer.region),
             credentials: if self.credentials.is_given() { self.credentials } else { outer.credentials },
             path_style: self.path_style.or(outer.path_style),
+            ca_file: self.ca_file.or(outer.ca_file),
             connections_max: self.connections_max.or(outer.connections_max),
             attempt_timeout: self.attempt_timeout.or(outer.attempt_timeout),
             total_timeout: self.total_timeout.or(outer.total_timeout),

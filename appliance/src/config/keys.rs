@@ -95,6 +95,7 @@ const STORE_KEYS: &[Key] = &[
     key("credentials_file", "absolute path", "the usual AWS chain"),
     key("anonymous", "true or false", "false"),
     key("path_style", "true or false", "true with an endpoint"),
+    key("ca_file", "absolute path", "the system's authorities"),
     key("connections_max", "count, 1 to 4096", "128"),
     key("attempt_timeout", "time", "10s"),
     key("total_timeout", "time", "1m"),

@@ -166,6 +166,7 @@ fn resolve_store(given: GivenStore) -> Result<ufs::Settings, ConfigError> {
         endpoint: given.endpoint.map(check_endpoint).transpose()?,
         region: given.region.map(|region| region.value),
         path_style: given.path_style.map(|style| style.value),
+        ca_file: given.ca_file.map(|path| path.value),
         credentials: resolve_credentials(given.credentials)?,
         connections_max: value_or(given.connections_max.map(widen), defaults.s3.connections_max),
     };

@@ -119,8 +119,8 @@ fn unknown_keys_are_named_with_line_suggestion_and_choices() {
         (
             format!("{MOUNT}[[mount.tree]]\nurl = \"s3://x\"\nat = \"t\"\nsecret_key = \"s\"\n"),
             "forebay.toml:7: unknown key \"secret_key\" in [[mount.tree]]; allowed: at, url, endpoint, region, profile, \
-             credentials_file, anonymous, path_style, connections_max, attempt_timeout, total_timeout, stall_timeout, \
-             attempts_max, backoff_min, backoff_max",
+             credentials_file, anonymous, path_style, ca_file, connections_max, attempt_timeout, total_timeout, \
+             stall_timeout, attempts_max, backoff_min, backoff_max",
         ),
     ];
     for (text, message) in cases {

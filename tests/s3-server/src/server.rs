@@ -4,6 +4,7 @@
 
 mod body;
 mod connection;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::store::version::{Attributes, EntityTag, Version};
 use crate::store::{Change, Store};
 use crate::synthetic::SyntheticObject;
 use connection::Shared;
+use tls::Authority;
 
 /// Connections served at a time; further ones wait in the listen queue.
 const CONNECTIONS_MAX: usize = 4096;
@@ -46,6 +48,8 @@ pub struct Options {
     pub anonymous: bool,
     /// Threads of the server's own runtime; 0 runs it on the caller's.
     pub threads: usize,
+    /// Speaks TLS, with a certificate of an authority that is made for this server: see [`Server::authority`].
+    pub tls: bool,
     /// Least size of a part but the last at CompleteMultipartUpload; S3's is 5 MiB.
     pub part_bytes_min: u64,
 }
@@ -58,6 +62,7 @@ impl Default for Options {
             secret_key: "testsecret".to_owned(),
             anonymous: false,
             threads: 1,
+            tls: false,
             part_bytes_min: 5 << 20,
         }
     }
@@ -68,6 +73,7 @@ pub struct Server {
     shared: Arc<Shared>,
     store: Arc<Store>,
     address: SocketAddr,
+    authority: Option<Box<Authority>>,
     stop: watch::Sender<bool>,
     accepting: Option<JoinHandle<()>>,
     runtime: Option<Runtime>,
@@ -77,10 +83,12 @@ impl Server {
     /// Binds the address and begins to serve an empty store. Fails when the address is taken or threads cannot be had.
     pub async fn start(options: Options) -> anyhow::Result<Server> {
         let store = Arc::new(Store::default());
+        let authority = options.tls.then(Authority::new).transpose()?.map(Box::new);
         let shared = Arc::new(Shared {
             s3: s3_service(&options, &store),
             faults: Faults::default(),
             counters: Arc::default(),
+            tls: authority.as_deref().map(Authority::acceptor).transpose()?,
         });
         let runtime = own_runtime(options.threads)?;
         let handle = runtime.as_ref().map_or_else(Handle::current, |own| own.handle().clone());
@@ -89,12 +97,18 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let accepting = handle.spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(Server { shared, store, address, stop, accepting: Some(accepting), runtime })
+        Ok(Server { shared, store, address, authority, stop, accepting: Some(accepting), runtime })
     }
 
     /// The URL to give to clients, with path-style addressing.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate of the authority that signed this server's, in PEM; `None` without TLS.
+    pub fn authority(&self) -> Option<String> {
+        self.authority.as_deref().map(Authority::pem)
     }
 
     /// The address it listens on.

@@ -154,18 +154,41 @@ fn reason_phrase(status: u16) -> &'static str {
         .unwrap_or("unknown status")
 }
 
+/// Chains of causes are short; the bound guards against one that loops.
+pub(super) const CHAIN_MAX: usize = 16;
+
 /// No answer: refused or broken connection, unknown host, broken TLS.
 pub(super) fn from_transport(target: &Target, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     let source = source.into();
+    if let Some(refusal) = certificate_refusal(&*source) {
+        let endpoint = &target.endpoint;
+        let reason =
+            format!("{endpoint}: {refusal}; set ca_file to the authority that signed its certificate");
+        return Error::Config { url: target.url.clone(), reason };
+    }
     let reason = format!("{}: {}", target.endpoint, innermost(&*source));
     Error::Unavailable { url: target.url.clone(), reason, source: Some(source) }
+}
+
+/// What TLS finds wrong with the endpoint's certificate: asking again gives the same one.
+fn certificate_refusal<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    for _ in 0..CHAIN_MAX {
+        let error = next?;
+        if let Some(refusal @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return Some(refusal);
+        }
+        // An I/O error shows the cause of what it wraps as its own, and so hides the error itself.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// The last cause of a chain says most, such as "Connection refused (os error 111)".
 pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
-    // Chains are short; the bound guards against one that loops.
-    for _ in 0..16 {
+    for _ in 0..CHAIN_MAX {
         match last.source() {
             Some(source) => last = source,
             None => break,

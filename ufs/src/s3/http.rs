@@ -19,6 +19,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::errors::{self, Answer, Subject};
+use super::roots::Roots;
 use super::sign::{self, Signer};
 use super::target::Target;
 use super::xml;
@@ -58,11 +59,11 @@ pub(super) struct Reply {
 }
 
 impl Http {
-    pub(super) fn new(target: Target, signer: Signer, connections_max: usize) -> Result<Self> {
+    pub(super) fn new(target: Target, signer: Signer, roots: &Roots, connections_max: usize) -> Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let tls = tls_config(&target)?;
+        let tls = tls_config(&target, roots)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -140,12 +141,12 @@ impl Http {
     }
 }
 
-/// Roots are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured); plain HTTP needs none.
-fn tls_config(target: &Target) -> Result<ClientConfig> {
+/// Plain HTTP needs no roots.
+fn tls_config(target: &Target, roots: &Roots) -> Result<ClientConfig> {
     let unusable = |error: &dyn std::fmt::Display| Error::Config {
         url: target.url.clone(),
         reason: format!(
-            "no usable root certificates for {}: {error}; install ca-certificates",
+            "no usable root certificates for {}: {error}; install ca-certificates or set ca_file",
             target.endpoint
         ),
     };
@@ -153,10 +154,12 @@ fn tls_config(target: &Target) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?;
-    let builder = if target.is_https() {
-        builder.with_native_roots().map_err(|error| unusable(&error))?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
+    let builder = match roots {
+        Roots::File { store, .. } => builder.with_root_certificates(store.clone()),
+        Roots::System if target.is_https() => {
+            builder.with_native_roots().map_err(|error| unusable(&error))?
+        }
+        Roots::System => builder.with_root_certificates(RootCertStore::empty()),
     };
     Ok(builder.with_no_client_auth())
 }

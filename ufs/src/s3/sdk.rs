@@ -20,14 +20,15 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::errors::{self, Answer, Subject};
+use super::roots::Roots;
 use super::sign;
 use super::target::Target;
 use crate::Error;
 
-/// Used for S3 itself and by the credential chain.
-pub(super) fn http_client() -> SharedHttpClient {
-    let client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    SharedHttpClient::new(client)
+/// Used for S3 itself and, with the system's roots, by the credential chain.
+pub(super) fn http_client(roots: &Roots) -> SharedHttpClient {
+    let builder = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    SharedHttpClient::new(builder.tls_context(roots.context()).build_https())
 }
 
 pub(super) fn client(
@@ -101,6 +102,7 @@ fn bare_answer(response: &HttpResponse) -> Answer {
 
 fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a CredentialsError> {
     let mut chain =
-        std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source()).take(16);
+        std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+            .take(errors::CHAIN_MAX);
     chain.find_map(|error| error.downcast_ref())
 }

@@ -1,6 +1,7 @@
 //! Settings of an `s3://` store.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// How to reach the endpoint and as whom.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Settings {
     pub region: Option<String>,
     /// `http://host/bucket/key` instead of `http://bucket.host/key`. `None`: on when an endpoint is set.
     pub path_style: Option<bool>,
+    /// PEM file of the authorities that may sign the endpoint's certificate, in place of the system's.
+    pub ca_file: Option<PathBuf>,
     /// Who asks.
     pub credentials: Credentials,
     /// Requests under way at one time, bodies that are still read included; more than that wait for a place.
@@ -23,6 +26,7 @@ impl Default for Settings {
             endpoint: None,
             region: None,
             path_style: None,
+            ca_file: None,
             credentials: Credentials::Chain,
             connections_max: 128,
         }

@@ -19,6 +19,8 @@ pub(crate) const BUCKET: &str = "behaviour";
 pub(crate) enum Kind {
     File,
     InProcess,
+    /// In process, behind TLS, with an authority that only `ca_file` names.
+    Tls,
     Endpoint,
 }
 
@@ -36,7 +38,8 @@ impl Fixture {
     pub(crate) async fn start(kind: Kind) -> Option<Self> {
         match kind {
             Kind::File => Some(Self::file().await),
-            Kind::InProcess => Some(Self::in_process().await),
+            Kind::InProcess => Some(Self::in_process(kind).await),
+            Kind::Tls => Some(Self::in_process(kind).await),
             Kind::Endpoint => Self::endpoint().await,
         }
     }
@@ -47,13 +50,20 @@ impl Fixture {
         Self::connect(Kind::File, location, Settings::default(), Some(directory), None).await
     }
 
-    async fn in_process() -> Self {
-        let server = Server::start(Options::default()).await.expect("a free port");
+    async fn in_process(kind: Kind) -> Self {
+        let options = Options { tls: kind == Kind::Tls, ..Options::default() };
+        let server = Server::start(options.clone()).await.expect("a free port");
         server.create_bucket(BUCKET);
-        let options = Options::default();
-        let settings = settings(server.endpoint(), &options.access_key, &options.secret_key);
+        let mut settings = settings(server.endpoint(), &options.access_key, &options.secret_key);
+        let directory = server.authority().map(|authority| {
+            let directory = TempDir::new().expect("a temporary directory");
+            let file = directory.path().join("ca.pem");
+            std::fs::write(&file, authority).expect("write the authority's certificate");
+            settings.s3.ca_file = Some(file);
+            directory
+        });
         let location = Location::S3 { bucket: BUCKET.into(), prefix: "pre fix+/".into() };
-        Self::connect(Kind::InProcess, location, settings, None, Some(server)).await
+        Self::connect(kind, location, settings, directory, Some(server)).await
     }
 
     async fn endpoint() -> Option<Self> {

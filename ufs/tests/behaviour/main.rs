@@ -1,4 +1,4 @@
-//! One behaviour, every store: each case runs on `file://`, on our in-process S3 server, and on the S3 endpoint named by
+//! One behaviour, every store: each case runs on `file://`, on our in-process S3 server without and with TLS, and on the S3 endpoint named by
 //! `FOREBAY_TEST_S3_ENDPOINT` (with `_ACCESS_KEY` and `_SECRET_KEY`), which CI points at a Ceph RGW.
 
 mod fixture;
@@ -12,6 +12,7 @@ macro_rules! on_every_store {
     ($($module:ident: $($case:ident)+;)+) => {
         on_every_store!(@store local_directory, Kind::File, $($module: $($case)+;)+);
         on_every_store!(@store in_process_s3, Kind::InProcess, $($module: $($case)+;)+);
+        on_every_store!(@store in_process_s3_with_tls, Kind::Tls, $($module: $($case)+;)+);
         on_every_store!(@store real_s3, Kind::Endpoint, $($module: $($case)+;)+);
     };
     (@store $store:ident, $kind:expr, $($module:ident: $($case:ident)+;)+) => {

@@ -14,6 +14,7 @@ use s3s::service::S3Service;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::body::ResponseBody;
 use crate::faults::{Answer, BodyFault, Faults, Verdict};
@@ -24,21 +25,37 @@ pub(crate) struct Shared {
     pub(crate) s3: S3Service,
     pub(crate) faults: Faults,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) tls: Option<TlsAcceptor>,
 }
 
 /// Serves a connection until the client leaves, a fault resets it or `stop` says so.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, stop: watch::Receiver<bool>) {
     shared.counters.connections.fetch_add(1, Ordering::Relaxed);
     let reset = Arc::new(AtomicBool::new(shared.faults.is_down()));
     let wire = Wire { stream, reset: Arc::clone(&reset) };
     if reset.load(Ordering::Relaxed) || wire.stream.set_nodelay(true).is_err() {
         return;
     }
-    let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&reset), request));
+    match &shared.tls {
+        None => serve_http(&shared, &reset, wire, stop).await,
+        Some(tls) => match tls.accept(wire).await {
+            Ok(stream) => serve_http(&shared, &reset, stream, stop).await,
+            Err(error) => tracing::debug!(%error, "no TLS"),
+        },
+    }
+}
+
+async fn serve_http(
+    shared: &Arc<Shared>,
+    reset: &Arc<AtomicBool>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(reset), request));
     let mut http = hyper::server::conn::http1::Builder::new();
     // an idle connection stays open: whether a client survives its closing is for the fault knobs to ask
     http.timer(TokioTimer::new()).header_read_timeout(None).half_close(false);
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(wire), service));
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         _ = stop.changed() => {
