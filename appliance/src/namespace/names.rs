@@ -15,26 +15,32 @@ pub(super) fn can_be_shown(name: &str) -> bool {
 /// still meet their directory are prefixes of each other: at most 255 of them.
 #[derive(Default)]
 pub(super) struct Collisions {
-    candidates: Vec<Box<str>>,
+    /// The longest of those files; the others are its prefixes.
+    longest: String,
+    /// Their lengths, ascending.
+    lens: Vec<usize>,
 }
 
 impl Collisions {
     /// A file passes.
     pub(super) fn file(&mut self, name: &str) {
         self.keep_prefixes_of(name);
-        self.candidates.push(name.into());
+        self.longest.push_str(&name[self.longest.len()..]);
+        self.lens.push(name.len());
     }
 
     /// A directory passes: whether it hides a file.
     pub(super) fn directory(&mut self, name: &str) -> bool {
         self.keep_prefixes_of(name);
-        self.candidates.last().is_some_and(|file| **file == *name)
+        !self.lens.is_empty() && self.longest == name
     }
 
     fn keep_prefixes_of(&mut self, name: &str) {
-        while self.candidates.last().is_some_and(|file| !name.starts_with(&**file)) {
-            self.candidates.pop();
+        let shared = self.longest.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+        while self.lens.last().is_some_and(|len| *len > shared) {
+            self.lens.pop();
         }
+        self.longest.truncate(self.lens.last().copied().unwrap_or(0));
     }
 }
 

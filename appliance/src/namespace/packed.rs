@@ -58,14 +58,13 @@ fn pack_etag(text: &str) -> Option<Box<[u8]>> {
     if digits.len() != 32 {
         return None;
     }
-    let mut packed = Vec::with_capacity(21);
-    packed.push(if parts.is_some() { MD5_PARTS } else { MD5 });
-    for pair in digits.as_bytes().chunks_exact(2) {
-        packed.push(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?);
+    let mut packed = [0; 21];
+    packed[0] = if parts.is_some() { MD5_PARTS } else { MD5 };
+    for (byte, pair) in packed[1..17].iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
     }
-    if let Some(parts) = parts {
-        packed.extend_from_slice(&parts.to_le_bytes());
-    }
+    let Some(parts) = parts else { return Some(packed[..17].into()) };
+    packed[17..].copy_from_slice(&parts.to_le_bytes());
     Some(packed.into())
 }
 

@@ -121,10 +121,19 @@ pub(super) fn quoted(version: &Version) -> String {
     if text.starts_with("W/") { text.to_owned() } else { format!("\"{text}\"") }
 }
 
-/// The version that an ETag stands for, as headers and listings give it. `None` when it is empty.
-pub(super) fn version_of_etag(etag: &str) -> Option<Version> {
-    let bare = etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag);
+/// An ETag without its quotes. A weak one keeps them.
+pub(super) fn bare_etag(etag: &str) -> &str {
+    etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag)
+}
+
+/// The version that an ETag without quotes stands for. `None` when it is empty.
+pub(super) fn version_of_bare_etag(bare: &str) -> Option<Version> {
     if bare.is_empty() || bare.len() > 255 { None } else { Some(Version::new(bare)) }
+}
+
+/// The version that an ETag stands for, as headers give it.
+pub(super) fn version_of_etag(etag: &str) -> Option<Version> {
+    version_of_bare_etag(bare_etag(etag))
 }
 
 fn version(headers: &HeaderMap) -> Option<Version> {

@@ -1,12 +1,17 @@
 //! The two XML answers that we read ourselves: a page of a listing and an error.
 //!
-//! A pull parser over one page in memory; element names are looked at without their namespace.
+//! A listing is read by a scanner ([`scan`]) if it is in the plain form that servers write; a pull parser over the body in
+//! memory reads all else. Both look at element names without their namespace.
 //! Source: `ListObjectsV2` and "Error responses" of the Amazon S3 API reference.
+
+mod scan;
 
 use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
+
+use super::read::bare_etag;
 
 /// `<Error>`; fields are empty when absent.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,21 +23,22 @@ pub(super) struct ErrorText {
 
 /// `<ListBucketResult>`, not yet decoded from `encoding-type=url`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ListText {
-    pub(super) objects: Vec<ObjectText>,
-    pub(super) prefixes: Vec<String>,
+pub(super) struct ListText<'a> {
+    pub(super) objects: Vec<ObjectText<'a>>,
+    pub(super) prefixes: Vec<Cow<'a, str>>,
     pub(super) truncated: bool,
-    pub(super) next: Option<String>,
+    pub(super) next: Option<Cow<'a, str>>,
     pub(super) url_encoded: bool,
 }
 
 /// `<Contents>`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ObjectText {
-    pub(super) key: String,
-    pub(super) modified: String,
-    pub(super) etag: String,
-    pub(super) size: String,
+pub(super) struct ObjectText<'a> {
+    pub(super) key: Cow<'a, str>,
+    pub(super) modified: Cow<'a, str>,
+    /// Without its quotes.
+    pub(super) etag: Cow<'a, str>,
+    pub(super) size: Cow<'a, str>,
 }
 
 /// Why a listing cannot be read.
@@ -72,32 +78,64 @@ pub(super) fn parse_error(body: &[u8]) -> ErrorText {
 }
 
 /// Reads one page of a listing.
-pub(super) fn parse_list(body: &[u8]) -> Result<ListText, XmlError> {
-    let mut list = ListText::default();
-    let mut object = ObjectText::default();
-    let mut in_prefixes = false;
-    let mut is_list = false;
+pub(super) fn parse_list(body: &[u8]) -> Result<ListText<'_>, XmlError> {
+    scan::scan(body).map_or_else(|| parse_generally(body), Ok)
+}
+
+fn parse_generally(body: &[u8]) -> Result<ListText<'static>, XmlError> {
+    let mut builder = ListBuilder::default();
     walk(body, |step| match step {
-        Step::Enter(name) => match name {
-            b"ListBucketResult" => is_list = true,
-            b"CommonPrefixes" => in_prefixes = true,
-            _ => {}
-        },
-        Step::Leave(name, text) => match name {
-            b"Key" => object.key = std::mem::take(text),
-            b"LastModified" => object.modified = std::mem::take(text),
-            b"ETag" => object.etag = std::mem::take(text),
-            b"Size" => object.size = std::mem::take(text),
-            b"Contents" => list.objects.push(std::mem::take(&mut object)),
-            b"Prefix" if in_prefixes => list.prefixes.push(std::mem::take(text)),
-            b"CommonPrefixes" => in_prefixes = false,
-            b"IsTruncated" => list.truncated = text == "true",
-            b"NextContinuationToken" => list.next = Some(std::mem::take(text)),
-            b"EncodingType" => list.url_encoded = text == "url",
-            _ => {}
-        },
+        Step::Enter(name) => builder.enter(name),
+        Step::Leave(name, text) => builder.leave(name, Cow::Owned(std::mem::take(text))),
     })?;
-    if is_list { Ok(list) } else { Err(XmlError::NotAList) }
+    builder.finish()
+}
+
+/// A page in the making, from its elements in order.
+#[derive(Default)]
+struct ListBuilder<'a> {
+    list: ListText<'a>,
+    object: ObjectText<'a>,
+    in_prefixes: bool,
+    is_list: bool,
+}
+
+impl<'a> ListBuilder<'a> {
+    fn enter(&mut self, name: &[u8]) {
+        match name {
+            b"ListBucketResult" => self.is_list = true,
+            b"CommonPrefixes" => self.in_prefixes = true,
+            _ => {}
+        }
+    }
+
+    /// `text` is what stood behind the last tag.
+    fn leave(&mut self, name: &[u8], text: Cow<'a, str>) {
+        match name {
+            b"Key" => self.object.key = text,
+            b"LastModified" => self.object.modified = text,
+            b"ETag" => self.object.etag = without_quotes(text),
+            b"Size" => self.object.size = text,
+            b"Contents" => self.list.objects.push(std::mem::take(&mut self.object)),
+            b"Prefix" if self.in_prefixes => self.list.prefixes.push(text),
+            b"CommonPrefixes" => self.in_prefixes = false,
+            b"IsTruncated" => self.list.truncated = text == "true",
+            b"NextContinuationToken" => self.list.next = Some(text),
+            b"EncodingType" => self.list.url_encoded = text == "url",
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Result<ListText<'a>, XmlError> {
+        if self.is_list { Ok(self.list) } else { Err(XmlError::NotAList) }
+    }
+}
+
+fn without_quotes(etag: Cow<'_, str>) -> Cow<'_, str> {
+    match etag {
+        Cow::Borrowed(etag) => Cow::Borrowed(bare_etag(etag)),
+        Cow::Owned(etag) => Cow::Owned(bare_etag(&etag).to_owned()),
+    }
 }
 
 enum Step<'a> {
@@ -149,7 +187,7 @@ mod tests {
     use super::*;
 
     /// After the sample responses of `ListObjectsV2` in the Amazon S3 API reference.
-    const LIST: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+    pub(super) const LIST: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
   <Name>bucket</Name><Prefix>photos/</Prefix><KeyCount>2</KeyCount><MaxKeys>1000</MaxKeys>
   <Delimiter>/</Delimiter><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
@@ -169,7 +207,7 @@ mod tests {
         let object = ObjectText {
             key: "photos/a%20b&c.jpg".into(),
             modified: "2014-11-21T19:40:05.000Z".into(),
-            etag: "\"70ee1738b6b21e2c8a43f3a5ab0eee71\"".into(),
+            etag: "70ee1738b6b21e2c8a43f3a5ab0eee71".into(),
             size: "1111".into(),
         };
         assert_eq!(list.objects, [object]);

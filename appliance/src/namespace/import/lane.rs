@@ -89,8 +89,10 @@ impl Lane {
 
     /// Takes the entries of a page, up to the end of the range.
     pub(super) async fn page(&mut self, entries: &[StoreEntry]) -> Result<Reached, NamespaceError> {
+        let Some(last) = entries.last() else { return Ok(Reached::EndOfPage) };
+        self.check_order(entries)?;
+        self.previous = Some(last.key().clone());
         for entry in entries {
-            self.check_order(entry.key())?;
             let key = entry.key().as_str();
             let Some(relative) = key.strip_prefix(self.above.as_str()) else { continue };
             if self.range.end.as_deref().is_some_and(|end| relative >= end) {
@@ -105,18 +107,15 @@ impl Lane {
         Ok(Reached::EndOfPage)
     }
 
-    fn check_order(&mut self, key: &Key) -> Result<(), NamespaceError> {
-        match &self.previous {
-            Some(previous) if *previous >= *key => {
-                let store = self.base.place.origin.as_ref().map(|origin| self.shared.store(origin.store));
-                let url = store.map_or(String::new(), |store| store.ufs.url().to_owned());
-                Err(NamespaceError::Unordered { url, key: key.clone(), previous: previous.clone() })
-            }
-            _ => {
-                self.previous = Some(key.clone());
-                Ok(())
-            }
-        }
+    fn check_order(&self, entries: &[StoreEntry]) -> Result<(), NamespaceError> {
+        let before = self.previous.iter().chain(entries.iter().map(StoreEntry::key));
+        let keys = entries.iter().map(StoreEntry::key);
+        let skipped = usize::from(self.previous.is_none());
+        let unordered = before.zip(keys.skip(skipped)).find(|(previous, key)| previous >= key);
+        let Some((previous, key)) = unordered else { return Ok(()) };
+        let store = self.base.place.origin.as_ref().map(|origin| self.shared.store(origin.store));
+        let url = store.map_or(String::new(), |store| store.ufs.url().to_owned());
+        Err(NamespaceError::Unordered { url, key: key.clone(), previous: previous.clone() })
     }
 
     async fn key(&mut self, relative: &str, meta: Option<&Meta>) -> Result<(), NamespaceError> {
@@ -126,13 +125,12 @@ impl Lane {
         let Some(name) = self.directories_of(relative).await? else { return Ok(()) };
         // A key that ends in `/` is the marker of its directory.
         let (Some(meta), false) = (meta, name.is_empty()) else { return Ok(()) };
-        let shared = self.shared.clone();
-        if !can_be_shown(name) || self.top().place.shadows(&shared.tree, name) {
-            self.top().hide();
+        let top = self.stack.last_mut().unwrap_or(&mut self.base);
+        if !can_be_shown(name) || top.place.shadows(&self.shared.tree, name) {
+            top.hide();
             return Ok(());
         }
         let entry = Entry::file(name, Number(0), meta);
-        let top = self.stack.last_mut().unwrap_or(&mut self.base);
         top.add(&mut self.sink, entry).await?;
         Ok(())
     }
