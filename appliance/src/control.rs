@@ -9,7 +9,7 @@
 //! | `GET /v1/warm/{id}` | [`crate::warm::Progress`] |
 //! | `POST /v1/sync` with [`api::PathRequest`] | [`api::SyncReport`] |
 //! | `POST /v1/flush` with [`crate::writeback::FlushRequest`] | [`crate::writeback::FlushProgress`] |
-//! | `POST /v1/unmount` with [`api::PathRequest`] | `null` |
+//! | `POST /v1/unmount` with [`api::PathRequest`] | [`api::UnmountReport`] |
 //!
 //! A refusal is an [`ApiError`] with a fitting HTTP status. [`Server`] serves a [`ControlTarget`]: the daemon, or a
 //! stand-in in tests. [`Client`] talks to one socket; [`find`] looks through a directory of sockets for the daemon that
@@ -19,13 +19,14 @@ pub mod api;
 pub mod find;
 
 mod client;
+mod peer;
 mod routes;
 mod server;
 mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use api::{ApiError, ApiErrorKind};
+pub use api::{ApiError, ApiErrorKind, UnmountReport};
 pub use client::{Client, ClientError};
 pub use server::{Server, Serving};
 pub use socket::SocketError;
@@ -62,5 +63,5 @@ pub trait ControlTarget: Send + Sync + 'static {
     async fn flush(&self, request: FlushRequest) -> Result<FlushProgress, ApiError>;
 
     /// Unmounts one mountpoint.
-    async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError>;
+    async fn unmount(&self, mountpoint: PathBuf) -> Result<UnmountReport, ApiError>;
 }

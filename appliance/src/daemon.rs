@@ -113,11 +113,13 @@ impl Daemon {
         Ok(writeback.flush(inside.as_str(), request.until).await?)
     }
 
-    /// Takes one mount away. Busy mounts are refused.
-    pub async fn unmount(&self, mountpoint: PathBuf) -> Result<(), RequestError> {
+    /// Takes one mount away and tells whether it was the last. Busy mounts are refused.
+    pub async fn unmount(&self, mountpoint: PathBuf) -> Result<bool, RequestError> {
         let mount = self.mounts.read().iter().find(|mount| mount.mountpoint == mountpoint).cloned();
         let mount = mount.ok_or(RequestError::NotInAMount { path: mountpoint })?;
-        mount.unmount().await
+        mount.unmount().await?;
+        // Its session may need a moment to notice.
+        Ok(self.mounts.read().iter().all(|other| Arc::ptr_eq(other, &mount) || other.is_gone()))
     }
 
     /// Resolves when the last mount is gone.

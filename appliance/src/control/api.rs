@@ -31,6 +31,13 @@ pub struct SyncReport {
     pub hidden: u64,
 }
 
+/// Answer of `POST /v1/unmount`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmountReport {
+    /// It was the daemon's last mount: the daemon ends now.
+    pub daemon_ends: bool,
+}
+
 impl From<RefreshReport> for SyncReport {
     fn from(report: RefreshReport) -> Self {
         let RefreshReport { objects, directories, changed, removed, added, hidden } = report;

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::api::{ApiError, PathRequest, SyncReport};
+use super::api::{ApiError, PathRequest, SyncReport, UnmountReport};
+use super::peer::Peer;
 use super::{REQUEST_BYTES_MAX, SYNC_TIME_MAX};
 use crate::status::Status;
 use crate::warm::{self, JobId, Progress};
@@ -26,6 +27,8 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 const STATUS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Longer than the server's own limit, so that its words arrive.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(75);
+/// Time for a daemon without mounts to write its last slabs and to end.
+const END_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Why a request got no result.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,14 @@ pub enum ClientError {
     /// No answer in time.
     #[error("{socket:?}: the daemon gave no answer within {limit:?}; see its log")]
     Late {
+        /// The socket.
+        socket: PathBuf,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The last mount is gone and the daemon is not.
+    #[error("{socket:?}: unmounted, but the daemon has not ended within {limit:?}; see its log")]
+    StillEnding {
         /// The socket.
         socket: PathBuf,
         /// The limit.
@@ -128,10 +139,30 @@ impl Client {
         self.call(Method::POST, "/v1/flush", Some(request), ANSWER_TIME_MAX).await
     }
 
-    /// Unmounts a mountpoint.
+    /// Unmounts a mountpoint. When it was the daemon's last one, returns after the daemon has ended: its socket and its
+    /// cache can be used again.
     pub async fn unmount(&self, mountpoint: &Path) -> Result<(), ClientError> {
+        let daemon = Peer::of(&self.connect().await?);
         let request = PathRequest { path: mountpoint.to_owned() };
-        self.call(Method::POST, "/v1/unmount", Some(&request), ANSWER_TIME_MAX).await
+        let report: UnmountReport =
+            self.call(Method::POST, "/v1/unmount", Some(&request), ANSWER_TIME_MAX).await?;
+        match daemon {
+            Ok(daemon) if report.daemon_ends => self.wait_for_end(daemon).await,
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::debug!(%error, "the daemon's process is out of sight: its end is not awaited");
+                Ok(())
+            }
+        }
+    }
+
+    async fn wait_for_end(&self, daemon: Peer) -> Result<(), ClientError> {
+        let waited = tokio::task::spawn_blocking(move || daemon.wait_for_end(END_TIME_MAX)).await;
+        let has_ended = waited.map_err(|error| self.broken(error))?.map_err(|error| self.broken(error))?;
+        if has_ended {
+            return Ok(());
+        }
+        Err(ClientError::StillEnding { socket: self.socket.clone(), limit: END_TIME_MAX })
     }
 
     async fn call<B: Serialize, T: DeserializeOwned>(

@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::api::{ApiError, ApiErrorKind, PathRequest, SyncReport};
+use super::api::{ApiError, ApiErrorKind, PathRequest, SyncReport, UnmountReport};
 use super::{ControlTarget, REQUEST_BYTES_MAX, SYNC_TIME_MAX};
 use crate::status::Status;
 use crate::warm::{self, JobId, Progress};
@@ -133,7 +133,7 @@ async fn flush(State(target): Target, body: Bytes) -> Answer<FlushProgress> {
     target.flush(FlushRequest { path, until: request.until }).await.map(Json).map_err(Refusal)
 }
 
-async fn unmount(State(target): Target, body: Bytes) -> Answer<()> {
+async fn unmount(State(target): Target, body: Bytes) -> Answer<UnmountReport> {
     let path = absolute(parse(&body)?)?;
     target.unmount(path).await.map(Json).map_err(Refusal)
 }

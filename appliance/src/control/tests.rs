@@ -52,7 +52,7 @@ impl ControlTarget for Target {
         Ok(FlushProgress { until: 9, changes_left: 2, ..FlushProgress::default() })
     }
 
-    async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError> {
+    async fn unmount(&self, mountpoint: PathBuf) -> Result<UnmountReport, ApiError> {
         if mountpoint != self.mountpoint {
             return Err(ApiError::not_found(
                 format!("{mountpoint:?} is no mount of this daemon"),

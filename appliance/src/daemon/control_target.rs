@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Daemon;
-use crate::control::{ApiError, ControlTarget};
+use crate::control::{ApiError, ControlTarget, UnmountReport};
 use crate::namespace::RefreshReport;
 use crate::status::Status;
 use crate::warm;
@@ -31,7 +31,7 @@ impl ControlTarget for Daemon {
         Ok(Self::flush(self, request).await?)
     }
 
-    async fn unmount(&self, mountpoint: PathBuf) -> Result<(), ApiError> {
-        Ok(Self::unmount(self, mountpoint).await?)
+    async fn unmount(&self, mountpoint: PathBuf) -> Result<UnmountReport, ApiError> {
+        Ok(UnmountReport { daemon_ends: Self::unmount(self, mountpoint).await? })
     }
 }
