@@ -207,6 +207,9 @@ pub(crate) fn decode_page_table(bytes: &[u8], crc: u32) -> Option<Vec<u32>> {
 }
 
 #[cfg(test)]
+mod forged;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
