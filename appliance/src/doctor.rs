@@ -1,18 +1,20 @@
 //! `forebay doctor`: looks at the host before a user has to.
 //!
 //! Each part returns [`Finding`]s: [`kernel`] (versions, FUSE, io_uring), [`limits`] (rlimits), [`mounts`] (dead mounts),
-//! and with a configuration [`cache`] (where the slabs go) and [`stores`] (reachable, how fast, clocks). A check looks
+//! and with a configuration [`cache`] (where the slabs go), [`index`] (whether memory is enough for it) and [`stores`] (reachable, how fast, clocks). A check looks
 //! at the thing itself where it can: it opens /dev/fuse, asks for a ring, writes a file, lists a store. Everything is
 //! bounded in time, so that doctor ends on the very hosts that it is for.
 
 mod cache;
 mod clock;
+mod index;
 mod kernel;
 mod limits;
 mod mounts;
 mod stores;
 mod sys;
 
+pub(crate) use index::OBJECT_BYTES_USUAL;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -64,6 +66,7 @@ pub async fn examine(config: Option<&Config>) -> Vec<Finding> {
     findings.extend(mounts::examine().await);
     if let Some(config) = config {
         findings.extend(config.cache.iter().flat_map(cache::examine));
+        findings.extend(config.cache.iter().map(|cache| index::examine(cache, config.memory_bytes)));
         findings.extend(stores::examine(config).await);
     }
     findings

@@ -68,6 +68,15 @@ impl Shares {
     }
 }
 
+impl Shares {
+    /// The average size of objects from which on a cache of `cache_bytes` can be filled. When they are smaller, its index is
+    /// full first, and it evicts earlier than it must.
+    pub fn object_bytes_min(&self, cache_bytes: u64) -> Result<u64, slab_store::OpenError> {
+        let blocks_max = slab_store::Options::blocks_max(cache_bytes, self.slabs_bytes)?;
+        Ok(cache_bytes.div_ceil(blocks_max.max(1)))
+    }
+}
+
 type Relief = Box<dyn Fn(u64, Class) + Send + Sync>;
 
 /// The pool of fetched data.

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::budget::Budget;
 use crate::device::Device;
-use crate::geometry::{HEADER_BYTES, SLAB_BYTES_MIN, SLABS_MIN};
+use crate::error::OpenError;
+use crate::geometry::{Geometry, HEADER_BYTES, SLAB_BYTES_MIN, SLABS_MIN};
+use crate::index::Index;
 
 /// Memory bound when the caller names none.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
@@ -55,6 +58,13 @@ pub enum Planted {
 impl Options {
     /// Least `capacity_bytes` of a cache: 9 MiB.
     pub const CAPACITY_BYTES_MIN: u64 = HEADER_BYTES + SLAB_BYTES_MIN * SLABS_MIN as u64;
+
+    /// Blocks that the index of a new cache of this size has room for. With more of them the cache evicts, however small
+    /// they are.
+    pub fn blocks_max(capacity_bytes: u64, memory_bytes: u64) -> Result<u64, OpenError> {
+        let budget = Budget::new(memory_bytes, Geometry::new(capacity_bytes, None)?)?;
+        Ok(Index::new(budget.index_bytes).blocks_max() as u64)
+    }
 
     /// Settings with defaults for all but place and size: slabs sized by capacity, 256 MiB of memory.
     pub fn new(device: DeviceSpec, capacity_bytes: u64) -> Self {

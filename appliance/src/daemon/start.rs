@@ -13,6 +13,7 @@ use super::staged;
 use super::warming::Warmer;
 use super::{Daemon, OpenCache};
 use crate::config::{Branch, CacheConfig, CacheLocation, Config};
+use crate::doctor::OBJECT_BYTES_USUAL;
 use crate::memory::{Budget, Shares};
 use crate::movers::Movers;
 use crate::namespace::{Database, DatabaseError, NamespaceError};
@@ -72,7 +73,7 @@ pub enum StartError {
 pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
     let started = Instant::now();
     let shares = Shares::of(config.memory_bytes);
-    let cache = config.cache.as_ref().map(|cache| open_cache(cache, shares.slabs_bytes)).transpose()?;
+    let cache = config.cache.as_ref().map(|cache| open_cache(cache, &shares)).transpose()?;
     let database = open_listings(config.cache.as_ref(), shares.listings_bytes)?;
     let stores = connect_all(&config).await?;
     let budget = Budget::new(shares.fetch_bytes);
@@ -114,7 +115,7 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
     }))
 }
 
-fn open_cache(config: &CacheConfig, memory_bytes: u64) -> Result<OpenCache, StartError> {
+fn open_cache(config: &CacheConfig, shares: &Shares) -> Result<OpenCache, StartError> {
     let (device, location) = match &config.location {
         CacheLocation::Directory(directory) => {
             make_directory(directory)?;
@@ -123,10 +124,23 @@ fn open_cache(config: &CacheConfig, memory_bytes: u64) -> Result<OpenCache, Star
         CacheLocation::BlockDevice(path) => (DeviceSpec::BlockDevice { path: path.clone() }, path),
     };
     let mut options = Options::new(device, config.size_bytes);
-    options.memory_bytes = memory_bytes;
+    options.memory_bytes = shares.slabs_bytes;
     let (slabs, recovery) = SlabStore::open(options)?;
     tracing::info!(location = %location.display(), ?recovery, "cache opened");
+    warn_of_small_index(config.size_bytes, shares)?;
     Ok(OpenCache { location: location.display().to_string(), slabs })
+}
+
+fn warn_of_small_index(cache_bytes: u64, shares: &Shares) -> Result<(), StartError> {
+    let object_bytes_min = shares.object_bytes_min(cache_bytes)?;
+    if object_bytes_min > OBJECT_BYTES_USUAL {
+        tracing::warn!(
+            object_bytes_min,
+            "the cache's index is full before the cache is, when objects are smaller than this on average; raise memory \
+             (--memory): forebay doctor says how far"
+        );
+    }
+    Ok(())
 }
 
 /// Listings live beside the slabs; without a cache directory they are kept in memory.
