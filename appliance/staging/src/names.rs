@@ -212,7 +212,7 @@ impl Staging {
         if let Some(number) = number {
             check(&plan, number)?;
             let node = plan.node(number)?;
-            below = plan.drop_put(node).or(below);
+            below = plan.drop_put(node).or(below).or_else(|| tree.remains_below(&path));
             if node.is_held() {
                 plan.rename_at(number, now)?;
             }

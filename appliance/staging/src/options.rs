@@ -51,7 +51,7 @@ pub struct Options {
     pub identity: String,
     /// Bytes that the store may lack before writes get ENOSPC.
     pub dirty_limit_bytes: u64,
-    /// Files, directories and symlinks that the tree may have.
+    /// Files, directories and symlinks that the tree may have. One takes about 1 KiB of memory, its name included.
     pub files_max: usize,
     /// Files that may move with a directory.
     pub rename_max: usize,

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use crate::error::StageError;
 use crate::journal::Room;
 use crate::plan::Plan;
-use crate::record::{Change, Entry, EventAction, NodeKind};
+use crate::record::{Change, Entry, EventAction, NodeKind, NodeMeta};
 use crate::shared::Shared;
 use crate::staging::Staging;
-use crate::tree::{Body, Event, EventState, Tree};
+use crate::tree::{Body, Event, EventState, Node, Tree};
 use crate::types::{Base, EventSeq, NodeNumber};
 
 pub use job::{Resumed, Upload, UploadKind};
@@ -314,17 +314,17 @@ fn plan_remote(
     let mut meta = node.meta.clone();
     meta.is_remote = !is_changed;
     meta.placed = seq;
+    let (parent, name) = node.parent.clone().ok_or(StageError::NotFound)?;
+    let path = plan.path_of(parent, &name)?;
     if let NodeKind::Directory { opaque } = &mut meta.kind {
-        *opaque = false;
+        *opaque = plan.tree.has_removes(&path, seq);
     }
     if let Body::File(file) = &node.body {
         meta.attributes.mtime = file.content.lock().mtime;
     }
     plan.set_node(number, meta);
-    let (parent, name) = node.parent.clone().ok_or(StageError::NotFound)?;
     plan.set_entry(parent, &name, Entry { node: Some(number), below: Some(base.clone()) });
     if is_changed {
-        let path = plan.path_of(parent, &name)?;
         plan.put(number, path, Vec::new());
     }
     Ok(is_changed)
@@ -359,7 +359,7 @@ fn plan_orphan(plan: &mut Plan<'_>, path: &str, base: &Base) {
 }
 
 /// The store has nothing at the path of a remove any more, or something that is not ours to remove. A whiteout of a
-/// directory stays until everything below it is gone.
+/// directory, or a directory made in its place, hides the store until everything below it is gone.
 pub(super) fn plan_removed(plan: &mut Plan<'_>, seq: EventSeq, path: &str, gone: &Base) {
     plan.changes.push(Change::EventGone { seq });
     let tree = plan.tree;
@@ -375,12 +375,25 @@ pub(super) fn plan_removed(plan: &mut Plan<'_>, seq: EventSeq, path: &str, gone:
     }
     for (end, _) in path.match_indices('/') {
         let above = &path[..end];
-        if let Some((parent, name)) = tree.find(above)
-            && tree.entry(parent, name).is_some_and(|entry| entry.node.is_none())
-            && !tree.has_removes(above, seq)
-        {
-            plan.changes.push(Change::EntryGone { parent, name: name.into() });
+        if !tree.has_removes(above, seq) {
+            plan_all_gone(plan, above);
         }
+    }
+}
+
+/// Nothing waits to be removed below a path any more: the store may show through there.
+fn plan_all_gone(plan: &mut Plan<'_>, path: &str) {
+    let tree = plan.tree;
+    let Some((parent, name)) = tree.find(path) else { return };
+    let Some(entry) = tree.entry(parent, name) else { return };
+    let Some(number) = entry.node else {
+        plan.changes.push(Change::EntryGone { parent, name: name.into() });
+        return;
+    };
+    let is_opaque =
+        |node: &&Node| node.meta.is_remote && node.meta.kind == (NodeKind::Directory { opaque: true });
+    if let Some(node) = tree.nodes.get(&number).filter(is_opaque) {
+        plan.set_node(number, NodeMeta { kind: NodeKind::Directory { opaque: false }, ..node.meta.clone() });
     }
 }
 

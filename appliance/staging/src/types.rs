@@ -108,6 +108,12 @@ impl Base {
         self.key.is_empty() || self.key.ends_with('/')
     }
 
+    /// The directory that is above it by `rest`, a path that begins with a slash.
+    pub(crate) fn directory_above(&self, rest: &str) -> Option<Base> {
+        let directory = self.key.trim_end_matches('/').strip_suffix(rest)?;
+        Some(Base { store: self.store, key: format!("{directory}/").into(), version: None, size_bytes: 0 })
+    }
+
     /// Is it the same key of the same store, in whatever version?
     pub fn is_same_key(&self, other: &Base) -> bool {
         self.store == other.store && self.key == other.key

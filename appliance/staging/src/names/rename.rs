@@ -111,7 +111,7 @@ fn replace(
     let new_path = plan.path_of(to.0, to.1)?;
     let left = leave(plan, from, node)?;
     plan.set_entry(to.0, to.1, Entry { node: Some(source), below });
-    arrive(plan, Move { number: source, old_path, new_path, left, place: (to.0, to.1.into()) })
+    arrive(plan, Some(from), Move { number: source, old_path, new_path, left, place: (to.0, to.1.into()) })
 }
 
 fn check_kinds(source: &Node, target: &Node) -> Result<(), StageError> {
@@ -158,9 +158,10 @@ fn exchange(
         left: None,
         place: (to.0, to.1.into()),
     };
-    arrive(plan, there)?;
+    arrive(plan, None, there)?;
     arrive(
         plan,
+        None,
         Move {
             number: other,
             old_path: to_path,
@@ -199,9 +200,12 @@ struct Move {
 
 /// Makes the events of a move, of the node and of all that is below it: directories from the top, then files and
 /// symlinks by their place in the order, then what goes away.
-fn arrive(plan: &mut Plan<'_>, moved: Move) -> Result<(), StageError> {
+fn arrive(plan: &mut Plan<'_>, from: Option<Place<'_>>, moved: Move) -> Result<(), StageError> {
     let mut moves = Vec::new();
     collect_moves(plan, moved, &mut moves)?;
+    if let Some(from) = from {
+        hide_remains(plan, from, &mut moves);
+    }
     moves.sort_by_cached_key(|moved| sort_key(plan.tree, moved));
     for moved in &moves {
         put_moved(plan, moved)?;
@@ -214,6 +218,20 @@ fn arrive(plan: &mut Plan<'_>, moved: Move) -> Result<(), StageError> {
         }
     }
     Ok(())
+}
+
+/// The old name of a directory must not show what the store has in it until that is removed. The directory is the last of
+/// the moves.
+fn hide_remains(plan: &mut Plan<'_>, from: Place<'_>, moves: &mut [Move]) {
+    let Some((root, inner)) = moves.split_last_mut() else { return };
+    if root.left.is_some() {
+        return;
+    }
+    let of_move = |moved: &Move| moved.left.as_ref()?.directory_above(&moved.old_path[root.old_path.len()..]);
+    root.left = inner.iter().find_map(of_move).or_else(|| plan.tree.remains_below(&root.old_path));
+    if root.left.is_some() {
+        plan.set_entry(from.0, from.1, Entry { node: None, below: root.left.clone() });
+    }
 }
 
 type SortKey = (bool, usize, EventSeq, crate::types::Moment);

@@ -2,6 +2,7 @@
 
 mod crash;
 mod data;
+mod limits;
 mod names;
 mod publishing;
 mod recovery;
