@@ -8,8 +8,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, and the crates of ours that it may name under `[dependencies]` or `[build-dependencies]`.
-const ALLOWED: [(&str, &[&str]); 8] = [
-    ("forebay", &["ebpf", "fuse-fast", "slab-store", "staging", "ufs"]),
+const ALLOWED: [(&str, &[&str]); 9] = [
+    ("forebay", &["backing-store", "ebpf", "fuse-fast", "slab-store", "staging", "ufs"]),
+    ("backing-store", &["slab-store"]),
     ("fuse-fast", &[]),
     ("slab-store", &[]),
     ("staging", &[]),

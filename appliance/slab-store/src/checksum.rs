@@ -10,7 +10,7 @@
 use crc_fast::{CrcAlgorithm, Digest};
 use crc32c::crc32c_append;
 
-use crate::key::BlockSeed;
+use crate::key::{BlockIndex, BlockSeed, ObjectKey};
 
 /// Unit of partial reads.
 pub(crate) const PAGE_BYTES: usize = 4096;
@@ -30,6 +30,15 @@ pub(crate) fn append(crc: u32, data: &[u8]) -> u32 {
     digest.finalize() as u32
 }
 
+/// The *block* checksum of a block that is given in parts, for caches with another layout.
+pub fn block_checksum<'a>(
+    object: &ObjectKey,
+    block: BlockIndex,
+    parts: impl Iterator<Item = &'a [u8]>,
+) -> u32 {
+    block_crc(object.seed(block), parts)
+}
+
 pub(crate) fn block_crc<'a>(seed: BlockSeed, parts: impl Iterator<Item = &'a [u8]>) -> u32 {
     parts.fold(seed.0, append)
 }
@@ -41,7 +50,6 @@ pub(crate) fn page_crc(seed: BlockSeed, page: u32, data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{BlockIndex, ObjectKey};
 
     /// Bit-at-a-time CRC-32C (RFC 3720, B.4: reflected polynomial 0x82f63b78), the second source.
     fn reference(data: &[u8]) -> u32 {

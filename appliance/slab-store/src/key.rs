@@ -43,6 +43,11 @@ impl ObjectKey {
         &self.bytes
     }
 
+    /// 128-bit hash of the key.
+    pub fn hash(&self) -> u128 {
+        self.hash
+    }
+
     pub(crate) fn fingerprint(&self, block: BlockIndex) -> Fingerprint {
         Fingerprint::new(self.hash, block)
     }

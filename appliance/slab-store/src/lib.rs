@@ -43,6 +43,7 @@ mod sys;
 mod waiters;
 mod writer;
 
+pub use checksum::block_checksum;
 #[cfg(feature = "sim")]
 pub use device::sim;
 pub use device::{Alignment, Completion, Device, IoQueue, QueueShape, ReadOp, SlotId, WriteOp};
