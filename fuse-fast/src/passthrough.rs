@@ -1,6 +1,6 @@
 //! Passthrough: the kernel reads, writes and maps a file of another file system instead of asking (Linux 6.9).
 //!
-//! Parts: [`BackingFiles`] registers files with the connection, [`BackingId`] is one that is registered;
+//! Parts: [`probe`] asks before anything is mounted; [`BackingFiles`] registers files with the connection, [`BackingId`] is one that is registered;
 //! [`InodeModes`] keeps the kernel's rules of which opens of an inode go together.
 //!
 //! Flow: the session hands [`BackingFiles`] to [`FileSystem::passthrough`](crate::FileSystem::passthrough); the file
@@ -25,13 +25,30 @@ use nix::errno::Errno as OsErrno;
 
 pub use inode_modes::{InodeModes, OpenMode};
 
-use crate::session::Channel;
-use crate::sys::device;
+use crate::negotiate::Capability;
+use crate::session::{Channel, RingRefusal, SessionConfig, init};
+use crate::sys::{device, unattached};
+
+/// Asks the kernel whether it passes through to `file`, on a connection of its own that is mounted nowhere. Needs root.
+pub fn probe(file: &impl AsFd) -> Result<(), PassthroughError> {
+    let connection = unattached::connect().map_err(refusal)?;
+    let config = SessionConfig { passthrough: true, ..SessionConfig::default() };
+    let info = init::answer(&connection.device, &config, None, Err(RingRefusal::NotWanted))
+        .map_err(|error| PassthroughError::Refused(io::Error::other(error)))?;
+    if !info.has(Capability::Passthrough) {
+        return Err(PassthroughError::NotOffered);
+    }
+    // The registration ends with the connection.
+    device::backing_open(connection.device.as_fd(), file.as_fd()).map(drop).map_err(refusal)
+}
 
 /// A file can't be given to the kernel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PassthroughError {
+    /// The kernel has no passthrough.
+    #[error("this kernel has no FUSE passthrough (Linux 6.9, CONFIG_FUSE_PASSTHROUGH)")]
+    NotOffered,
     /// The session ended.
     #[error("the FUSE session has ended")]
     Ended,

@@ -16,7 +16,7 @@ mod channel;
 mod config;
 mod dispatch;
 mod error;
-mod init;
+pub(crate) mod init;
 mod ring;
 mod running;
 mod stats;

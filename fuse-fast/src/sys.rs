@@ -7,4 +7,5 @@ pub(crate) mod child;
 pub(crate) mod device;
 pub(crate) mod encode;
 pub(crate) mod ring;
+pub(crate) mod unattached;
 pub(crate) mod wake;

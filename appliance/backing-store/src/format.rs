@@ -50,9 +50,7 @@ impl Header {
         };
         let crc = word(&bytes, CRC_AT);
         bytes[CRC_AT..KEY_AT].fill(0);
-        if bytes[..8] != MAGIC
-            || crc != crc32c::crc32c(&bytes)
-            || word(&bytes, BLOCK_BYTES_AT) != BLOCK_BYTES
+        if bytes[..8] != MAGIC || crc != crc32c::crc32c(&bytes) || word(&bytes, BLOCK_BYTES_AT) != BLOCK_BYTES
         {
             return None;
         }
@@ -126,7 +124,10 @@ mod tests {
     #[test]
     fn the_last_block_is_short() {
         let block = u64::from(BLOCK_BYTES);
-        assert_eq!((block_count(0), block_count(1), block_count(block), block_count(block + 1)), (0, 1, 1, 2));
+        assert_eq!(
+            (block_count(0), block_count(1), block_count(block), block_count(block + 1)),
+            (0, 1, 1, 2)
+        );
         assert_eq!(block_len(block + 5, 1), 5);
         assert_eq!(block_len(block + 5, 0), BLOCK_BYTES as usize);
     }

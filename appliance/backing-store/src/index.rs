@@ -113,7 +113,8 @@ impl Index {
     /// The sealed entry with the next hash, for rounds over all of them.
     pub(crate) fn next_sealed(&self, after: Option<u128>) -> Option<Arc<Entry>> {
         let tables = self.tables.read();
-        let later = tables.entries.values().filter(|entry| after.is_none_or(|after| entry.key.hash() > after));
+        let later =
+            tables.entries.values().filter(|entry| after.is_none_or(|after| entry.key.hash() > after));
         later.filter(|entry| entry.is_sealed()).min_by_key(|entry| entry.key.hash()).cloned()
     }
 

@@ -46,9 +46,8 @@ impl Reader {
             return None;
         }
         let files = self.shared.files(&entry)?;
-        let buffer = self
-            .buffer
-            .get_or_insert_with(|| AlignedBuf::new(READ_BYTES_MAX + 2 * BLOCK_BYTES as usize));
+        let buffer =
+            self.buffer.get_or_insert_with(|| AlignedBuf::new(READ_BYTES_MAX + 2 * BLOCK_BYTES as usize));
         let span = (last - first) as usize * BLOCK_BYTES as usize;
         match read_verified(&self.shared, &entry, &files, first, &mut buffer[..span]) {
             Ok(true) => Some((offset - u64::from(first) * block) as usize),

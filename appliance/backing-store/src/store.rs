@@ -53,8 +53,7 @@ impl BackingStore {
 
     /// Whether a read of this block would find it.
     pub fn contains(&self, object: &ObjectKey, block: BlockIndex) -> bool {
-        !self.shared().is_failed()
-            && self.shared().index.find(object).is_some_and(|entry| entry.has(block.0))
+        !self.shared().is_failed() && self.shared().index.find(object).is_some_and(|entry| entry.has(block.0))
     }
 
     /// A complete object for passthrough, counted as used now; `None` when it is not complete, or its disk does not

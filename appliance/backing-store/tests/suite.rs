@@ -67,7 +67,8 @@ impl Object {
     }
 
     fn write_all(&self, store: &BackingStore) -> Written {
-        let last = (0..self.blocks()).step_by(8).map(|first| self.write(store, first, 8.min(self.blocks() - first)));
+        let last =
+            (0..self.blocks()).step_by(8).map(|first| self.write(store, first, 8.min(self.blocks() - first)));
         last.last().unwrap()
     }
 
@@ -167,7 +168,8 @@ fn a_restart_drops_what_is_not_whole() {
     let store = open(directory.path());
     objects.iter().for_each(|object| assert_eq!(object.write_all(&store), Written::Completed));
     drop(store);
-    let path = |object: &Object, ending| directory.path().join(format!("{:032x}.{ending}", object.key.hash()));
+    let path =
+        |object: &Object, ending| directory.path().join(format!("{:032x}.{ending}", object.key.hash()));
     flip(&path(&objects[0], "sums"), 40);
     fs::remove_file(path(&objects[1], "data")).unwrap();
     OpenOptions::new().write(true).open(path(&objects[2], "data")).unwrap().set_len(MIB).unwrap();

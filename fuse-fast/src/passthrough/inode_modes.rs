@@ -26,38 +26,45 @@ use parking_lot::Mutex;
 use super::BackingId;
 use crate::types::NodeId;
 
-/// How to answer an open.
-#[derive(Debug, Clone)]
-pub enum OpenMode {
+/// How to answer an open. `B` holds the [`BackingId`], and what else the file system wants to keep as long.
+#[derive(Debug)]
+pub enum OpenMode<B = BackingId> {
     /// Through the page cache.
     Cached,
     /// With [`OpenedFlags::DIRECT_IO`](crate::OpenedFlags::DIRECT_IO).
     Direct,
     /// With [`Opened::passthrough`](crate::Opened::passthrough) and this file.
-    Passthrough(Arc<BackingId>),
+    Passthrough(Arc<B>),
     /// With [`Opened::passthrough`](crate::Opened::passthrough), this file and
     /// [`OpenedFlags::DIRECT_IO`](crate::OpenedFlags::DIRECT_IO).
-    DirectPassthrough(Arc<BackingId>),
+    DirectPassthrough(Arc<B>),
 }
 
 /// One inode that is open.
 #[derive(Debug)]
-enum InodeMode {
+enum InodeMode<B> {
     Cached { opens: usize },
     Direct { opens: usize },
-    Passthrough { opens: usize, backing: Arc<BackingId> },
+    Passthrough { opens: usize, backing: Arc<B> },
 }
 
-/// The modes of all inodes of a mount that are open. One lock, held for a look-up.
-#[derive(Debug, Default)]
-pub struct InodeModes {
-    open: Mutex<HashMap<NodeId, InodeMode>>,
+/// The modes of all inodes of a mount that are open. One lock, held for a look-up. The `B` of an inode in passthrough is
+/// kept until its last release, as the kernel asks for.
+#[derive(Debug)]
+pub struct InodeModes<B = BackingId> {
+    open: Mutex<HashMap<NodeId, InodeMode<B>>>,
 }
 
-impl InodeModes {
+impl<B> Default for InodeModes<B> {
+    fn default() -> Self {
+        Self { open: Mutex::default() }
+    }
+}
+
+impl<B> InodeModes<B> {
     /// An open. When no other open of the inode has decided yet, `backing` is asked for a file to pass through to; it is
     /// called with the lock held and must not call back.
-    pub fn open(&self, node: NodeId, backing: impl FnOnce() -> Option<Arc<BackingId>>) -> OpenMode {
+    pub fn open(&self, node: NodeId, backing: impl FnOnce() -> Option<Arc<B>>) -> OpenMode<B> {
         match self.open.lock().entry(node) {
             Entry::Occupied(mode) => mode.into_mut().join(),
             Entry::Vacant(idle) => match backing() {
@@ -74,7 +81,7 @@ impl InodeModes {
     }
 
     /// An open whose reads and writes must come to the file system.
-    pub fn open_direct(&self, node: NodeId) -> OpenMode {
+    pub fn open_direct(&self, node: NodeId) -> OpenMode<B> {
         match self.open.lock().entry(node) {
             Entry::Occupied(mode) => mode.into_mut().join_direct(),
             Entry::Vacant(idle) => {
@@ -99,7 +106,7 @@ impl InodeModes {
     }
 }
 
-impl InodeMode {
+impl<B> InodeMode<B> {
     fn opens(&mut self) -> &mut usize {
         match self {
             InodeMode::Cached { opens }
@@ -108,7 +115,7 @@ impl InodeMode {
         }
     }
 
-    fn join(&mut self) -> OpenMode {
+    fn join(&mut self) -> OpenMode<B> {
         *self.opens() += 1;
         match self {
             InodeMode::Passthrough { backing, .. } => OpenMode::Passthrough(Arc::clone(backing)),
@@ -119,7 +126,7 @@ impl InodeMode {
         }
     }
 
-    fn join_direct(&mut self) -> OpenMode {
+    fn join_direct(&mut self) -> OpenMode<B> {
         *self.opens() += 1;
         match self {
             InodeMode::Passthrough { backing, .. } => OpenMode::DirectPassthrough(Arc::clone(backing)),

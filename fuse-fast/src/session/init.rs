@@ -36,7 +36,7 @@ struct Offer {
 ///
 /// `ring` is the shape of the rings that are ready, or why there are none. When the kernel has no use for rings and they are
 /// demanded, INIT is left unanswered.
-pub(super) fn answer(
+pub(crate) fn answer(
     fd: &OwnedFd,
     config: &SessionConfig,
     mount_read_bytes_max: Option<u32>,

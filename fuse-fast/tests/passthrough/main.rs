@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fuse_fast::mount::MountOptions;
 use fuse_fast::negotiate::Capability;
-use fuse_fast::passthrough::PassthroughError;
+use fuse_fast::passthrough::{self, PassthroughError};
 use fuse_fast::session::SessionConfig;
 use mirror::{Answer, Mirror};
 use support::{Mounted, cannot_mount, pattern};
@@ -240,6 +240,23 @@ fn files_that_cannot_back_are_refused_by_name() {
     let Rig { mounted, .. } = rig;
     drop(mounted);
     assert!(matches!(files.register(&stacked), Err(PassthroughError::Ended)));
+}
+
+#[test]
+fn a_probe_needs_no_mount() {
+    if cannot_mount() {
+        return;
+    }
+    let file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).expect("a file");
+    match passthrough::probe(&file) {
+        Err(PassthroughError::NotOffered) => {
+            println!("SKIP: this kernel has no FUSE passthrough (Linux 6.9)");
+            return;
+        }
+        probed => probed.expect("the kernel takes files of a real file system"),
+    }
+    let (pipe, _end) = nix::unistd::pipe().expect("a pipe");
+    assert!(passthrough::probe(&pipe).is_err(), "a pipe is no file");
 }
 
 #[test]
