@@ -16,6 +16,7 @@ mod consistency;
 mod credentials_file;
 mod error;
 mod file;
+mod passthrough;
 mod reader;
 mod resolve;
 mod runtime_dir;
@@ -28,6 +29,7 @@ mod writeback;
 pub use consistency::{Consistency, InvalidConsistency};
 pub use credentials_file::CredentialsError;
 pub use error::{ConfigError, Place, Suggestion, ValueError};
+pub use passthrough::{InvalidPassthroughMode, PassthroughMode};
 pub use runtime_dir::{DAEMON_SOCKET_NAME, SOCKET_SUFFIX, daemon_socket, mount_socket, runtime_dir};
 pub use transport::{InvalidTransport, Transport};
 pub use tree_path::{InvalidTreePath, TreePath};
@@ -49,6 +51,13 @@ pub const MEMORY_BYTES_MIN: u64 = 128 << 20;
 pub const CACHE_BYTES_DEFAULT: u64 = 20 << 30;
 /// Least `cache.size`: a few slabs, so that eviction has a choice.
 pub const CACHE_BYTES_MIN: u64 = 256 << 20;
+/// Default of `cache.large_file_min`: from here on a file's two directory entries, its sync and the registration at its
+/// open (some 10 ms in all on a busy disk) are small beside reading it, and slabs serve what is smaller well.
+pub const LARGE_FILE_BYTES_DEFAULT: u64 = 8 << 20;
+/// Default of `cache.scrub_rate`: a TiB in nine hours, about one percent of an NVMe device.
+pub const SCRUB_RATE_DEFAULT: u64 = 32 << 20;
+/// What `cache.large_files_size` leaves to the slabs at least.
+pub const SLABS_BYTES_MIN: u64 = 64 << 20;
 /// Longest configuration file.
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
 
@@ -63,6 +72,8 @@ pub struct Config {
     pub cache: Option<CacheConfig>,
     /// Set when a mount is read-write.
     pub writeback: Option<WritebackConfig>,
+    /// Whether the kernel may read and write files by itself.
+    pub passthrough: PassthroughMode,
     /// Ceiling of the daemon's memory; at least [`MEMORY_BYTES_MIN`].
     pub memory_bytes: u64,
     /// Where the daemon answers `forebay status` and kin.
@@ -76,8 +87,21 @@ pub struct Config {
 pub struct CacheConfig {
     /// Where it lies.
     pub location: CacheLocation,
-    /// Budget; at least [`CACHE_BYTES_MIN`].
+    /// Budget of everything; at least [`CACHE_BYTES_MIN`].
     pub size_bytes: u64,
+    /// Large objects in files of their own, if the kernel passes them through. `None`: all in slabs.
+    pub large: Option<LargeFiles>,
+}
+
+/// Large objects in files of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargeFiles {
+    /// Their part of the cache's size.
+    pub budget_bytes: u64,
+    /// Objects from this size on.
+    pub object_bytes_min: u64,
+    /// How fast complete files are read again to check them; 0: never.
+    pub scrub_bytes_per_s: u64,
 }
 
 /// Where cached data lies.

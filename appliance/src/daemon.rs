@@ -1,7 +1,8 @@
 //! The daemon: everything put together, started as a whole or not at all.
 //!
-//! Parts: [`start`] opens cache and stores; [`mounted`] is one mount with its session; [`staged`] opens what
-//! a read-write mount has not yet sent to its stores; [`kernel_cache`] carries changes of names to the kernel; [`warming`] runs warm-ups.
+//! Parts: [`start`] opens cache and stores, the first with [`open_cache`]; [`mounted`] is one mount with its session;
+//! [`staged`] opens what a read-write mount has not yet sent to its stores; [`kernel_cache`] carries changes of names to
+//! the kernel; [`warming`] runs warm-ups.
 //!
 //! Flow of a start: check the mountpoints' configuration, open the cache, connect the stores, then mount. An error on
 //! the way drops what was made before it, which unmounts and closes, so that nothing is left behind.
@@ -9,6 +10,7 @@
 mod control_target;
 mod kernel_cache;
 mod mounted;
+pub(crate) mod open_cache;
 mod request;
 mod staged;
 mod start;
@@ -19,19 +21,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
-use slab_store::SlabStore;
 use tokio::sync::Notify;
 
 use crate::config::{Config, TreePath};
 use crate::memory::Budget;
 use crate::movers::Movers;
 use crate::namespace::RefreshReport;
-use crate::status::{CacheStatus, LeftOverStatus, MemoryStatus, Status};
+use crate::status::{LeftOverStatus, MemoryStatus, Status};
 use crate::store::Store;
 use crate::warm;
 use crate::writeback::{FlushProgress, FlushRequest};
 
 use mounted::Mounted;
+use open_cache::OpenCache;
 pub use request::RequestError;
 pub use start::StartError;
 use warming::Warmer;
@@ -52,12 +54,6 @@ pub struct Daemon {
     unmounted: Arc<Notify>,
     /// One shutdown at a time.
     stopping: Mutex<bool>,
-}
-
-/// The cache with the name under which messages know it.
-struct OpenCache {
-    location: String,
-    slabs: SlabStore,
 }
 
 impl Daemon {
@@ -84,7 +80,7 @@ impl Daemon {
     /// Starts a warm-up in the background.
     pub async fn warm(&self, request: warm::Request) -> Result<warm::JobId, RequestError> {
         let cache = self.cache.as_ref().ok_or(RequestError::NoCache)?;
-        if cache.slabs.is_failed() {
+        if cache.cache.slabs.is_failed() {
             return Err(RequestError::CacheFailed);
         }
         let mut sources = Vec::with_capacity(request.paths.len());
@@ -148,7 +144,7 @@ impl Daemon {
         self.wait_unmounted().await;
         self.movers.drain().await;
         if let Some(cache) = &self.cache {
-            cache.slabs.clone().close();
+            cache.cache.slabs.clone().close();
         }
     }
 
@@ -171,24 +167,6 @@ impl Daemon {
             fetch_bytes: self.budget.used_bytes(),
             fetch_limit_bytes: self.budget.limit_bytes(),
             resident_bytes: resident_bytes(),
-        }
-    }
-}
-
-impl OpenCache {
-    fn status(&self) -> CacheStatus {
-        let stats = self.slabs.stats();
-        CacheStatus {
-            location: self.location.clone(),
-            capacity_bytes: stats.capacity_bytes,
-            used_bytes: stats.used_bytes,
-            blocks: stats.blocks,
-            failed: self.slabs.is_failed(),
-            inserted_bytes: stats.inserted_bytes,
-            evicted_bytes: stats.evicted_bytes,
-            checksum_mismatches: stats.checksum_mismatches,
-            device_errors: stats.device_errors,
-            memory_bytes: stats.memory_bytes,
         }
     }
 }

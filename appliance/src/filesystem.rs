@@ -9,24 +9,27 @@
 mod answering;
 mod attributes;
 mod handles;
+mod passthrough;
 mod read_write;
 
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
 
+use fuse_fast::passthrough::BackingFiles;
 use fuse_fast::reply::{Added, DirRecord, Reply, ReplyBuffer, ReplyData, ReplyDirectory};
 use fuse_fast::types::{Device, OpenFlags, ReadToken};
 use fuse_fast::{
     Attributes, DirHandle, DirOffset, Entry, Errno, FileHandle, FileKind, FileSystem, NodeId, Opened,
     OpenedDir, OpenedFlags, ReadArgs, ReadDirArgs, RequestHeader, StatFs, Unique,
 };
-use slab_store::SlabStore;
 
 pub use attributes::Presentation;
 use handles::Handles;
+pub use passthrough::Passthrough;
 pub use read_write::ReadWriteTree;
 
+use crate::cache::Cache;
 use crate::errno::of_namespace as errno_of;
 use crate::namespace::{Cached, DirEntry, DirSnapshot, Ino, Namespace, ObjectRef};
 use crate::object::Object;
@@ -42,7 +45,9 @@ pub struct MountedTree {
     /// The mount's stores, by [`crate::store::StoreIndex`].
     pub stores: Vec<Arc<Store>>,
     /// The cache, for one reader a session thread.
-    pub slabs: Option<SlabStore>,
+    pub cache: Option<Cache>,
+    /// Files that the kernel reads itself.
+    pub passthrough: Passthrough,
     /// Owner and modes that files show.
     pub presentation: Presentation,
     /// Where requests wait for stores.
@@ -57,14 +62,15 @@ impl MountedTree {
         namespace: Namespace,
         read_path: Arc<ReadPath>,
         stores: Vec<Arc<Store>>,
-        slabs: Option<SlabStore>,
+        cache: Option<Cache>,
         presentation: Presentation,
     ) -> Self {
         Self {
             namespace,
             read_path,
             stores,
-            slabs,
+            cache,
+            passthrough: Passthrough::default(),
             presentation,
             runtime: tokio::runtime::Handle::current(),
             files: Handles::default(),
@@ -152,7 +158,11 @@ impl FileSystem for MountedTree {
     type Worker = Option<LocalReader>;
 
     fn worker(&self, _index: usize) -> io::Result<Self::Worker> {
-        self.slabs.as_ref().map(LocalReader::new).transpose()
+        self.cache.as_ref().map(LocalReader::new).transpose()
+    }
+
+    fn passthrough(&self, files: BackingFiles) {
+        self.passthrough.connect(files);
     }
 
     fn lookup(&self, _request: &RequestHeader, parent: NodeId, name: &OsStr, reply: Reply<Entry>) {
@@ -189,8 +199,8 @@ impl FileSystem for MountedTree {
         }
         let file = ino(node).ok_or(Errno::ESTALE).and_then(|ino| self.open_file(ino));
         reply.result(file.map(|file| {
-            let flags = OpenedFlags::KEEP_CACHE | OpenedFlags::NO_FLUSH;
-            Opened::new(FileHandle(self.files.open(file)), flags)
+            let handle = FileHandle(self.files.open(Arc::clone(&file)));
+            self.passthrough.open(self.cache.as_ref(), node, &file.object, handle)
         }));
     }
 
@@ -204,7 +214,7 @@ impl FileSystem for MountedTree {
     }
 
     fn devices(&self) -> Vec<Device<'_>> {
-        self.slabs.as_ref().map(LocalReader::devices).unwrap_or_default()
+        self.cache.as_ref().map(LocalReader::devices).unwrap_or_default()
     }
 
     fn device_read_done(
@@ -224,8 +234,10 @@ impl FileSystem for MountedTree {
         }
     }
 
-    fn release(&self, _request: &RequestHeader, _node: NodeId, handle: FileHandle, reply: Reply<()>) {
-        self.files.close(handle.0);
+    fn release(&self, _request: &RequestHeader, node: NodeId, handle: FileHandle, reply: Reply<()>) {
+        if let Some(file) = self.files.close(handle.0) {
+            self.passthrough.release(self.cache.as_ref(), node, &file.object);
+        }
         reply.ok(());
     }
 

@@ -1,22 +1,22 @@
-//! The movers: they bring blocks from the stores into memory, to waiting readers and into the slabs.
+//! The movers: they bring blocks from the stores into memory, to waiting readers and into the cache.
 //!
 //! Parts: [`block`] is data in memory with its reservation; [`flights`] is the table of blocks that are on their way
 //! or still in memory, which makes concurrent readers share one fetch; [`fetch`] is one ranged read cut into blocks;
-//! [`inserts`] writes fetched blocks to the slabs behind the readers' backs; [`slab_reads`] reads single blocks for
-//! those reads that find one part in the slabs and another in the store; [`slots`] bounds the requests to the stores.
+//! [`inserts`] writes fetched blocks to the cache behind the readers' backs; [`cache_reads`] reads single blocks for
+//! those reads that find one part in the cache and another in the store; [`slots`] bounds the requests to the stores.
 //!
-//! Flow of a miss: [`Movers::read`] looks at each block of the range: in memory, in the slabs, or neither. Runs of
+//! Flow of a miss: [`Movers::read`] looks at each block of the range: in memory, in the cache, or neither. Runs of
 //! the last kind become one ranged read each. A block is handed to all who wait for it as soon as its last byte is
-//! here, then queued for the slabs, and kept in memory until the budget wants the room back.
+//! here, then queued for the cache, and kept in memory until the budget wants the room back.
 //!
-//! The trade: a fetched block is written to the slabs while readers are served from memory, so a first epoch pays
+//! The trade: a fetched block is written to the cache while readers are served from memory, so a first epoch pays
 //! for NVMe bandwidth but never waits for it unless the memory budget is used up.
 
 mod block;
+mod cache_reads;
 mod fetch;
 mod flights;
 mod inserts;
-mod slab_reads;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -28,16 +28,17 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use slab_store::{BLOCK_BYTES, SlabStore};
+use slab_store::BLOCK_BYTES;
 use ufs::ByteRange;
 
 pub use block::Block;
+use cache_reads::CacheReads;
 pub use fetch::FetchError;
 use flights::{Claim, Flight, Flights};
 use inserts::Inserts;
-use slab_reads::SlabReads;
 use slots::Slots;
 
+use crate::cache::Cache;
 use crate::memory::{Budget, Class, KEPT_SHARE_PERCENT, Reservation};
 use crate::object::Object;
 
@@ -50,14 +51,14 @@ const PART_BLOCKS: u32 = (PART_BYTES / BLOCK_BYTES as u64) as u32;
 /// Parts of one object that a warm-up has in flight.
 const WARM_PARTS_MAX: usize = 8;
 
-/// How often a read looks for its blocks before it gives up. The first look may use the slabs; later ones do not, so
+/// How often a read looks for its blocks before it gives up. The first look may use the cache; later ones do not, so
 /// that a block which is evicted or found damaged in between costs one more round at most.
 const LOOKS_MAX: u32 = 3;
 
 /// Moves blocks. Shared by all mounts of the daemon.
 pub struct Movers {
-    slabs: Option<SlabStore>,
-    slab_reads: Option<SlabReads>,
+    cache: Option<Cache>,
+    cache_reads: Option<CacheReads>,
     budget: Arc<Budget>,
     flights: Arc<Flights>,
     inserts: Inserts,
@@ -65,18 +66,15 @@ pub struct Movers {
 }
 
 impl Movers {
-    /// Starts the movers on the current tokio runtime. `slabs` is absent when the daemon runs without a cache.
-    pub fn start(slabs: Option<SlabStore>, budget: Arc<Budget>) -> std::io::Result<Arc<Self>> {
+    /// Starts the movers on the current tokio runtime. `cache` is absent when the daemon runs without one.
+    pub fn start(cache: Option<Cache>, budget: Arc<Budget>) -> std::io::Result<Arc<Self>> {
         let flights = Arc::new(Flights::new(budget.limit_bytes() * KEPT_SHARE_PERCENT / 100));
         let kept = Arc::clone(&flights);
         budget.on_pressure(move |bytes, class| kept.release(bytes, class));
-        let slab_reads = slabs.clone().map(SlabReads::start).transpose()?;
-        let inserts = Inserts::start(
-            slabs.clone(),
-            Arc::clone(&flights),
-            budget.limit_bytes() / u64::from(BLOCK_BYTES),
-        );
-        Ok(Arc::new(Self { slabs, slab_reads, budget, flights, inserts, slots: Slots::default() }))
+        let cache_reads = cache.as_ref().map(CacheReads::start).transpose()?;
+        let queue_blocks = budget.limit_bytes() / u64::from(BLOCK_BYTES);
+        let inserts = Inserts::start(cache.clone(), Arc::clone(&flights), queue_blocks)?;
+        Ok(Arc::new(Self { cache, cache_reads, budget, flights, inserts, slots: Slots::default() }))
     }
 
     /// The blocks of a range if all of them are in memory now.
@@ -84,14 +82,14 @@ impl Movers {
         self.flights.kept(object, object.blocks_of(range))
     }
 
-    /// A reader took the end of these blocks: they need not stay in memory when the slabs have them.
+    /// A reader took the end of these blocks: they need not stay in memory when the cache has them.
     pub fn consumed(&self, object: &Object, blocks: Range<u32>) {
-        if self.slabs.is_some() {
+        if self.cache.is_some() {
             self.flights.drop_settled(object, blocks);
         }
     }
 
-    /// The blocks of a range, from memory, the slabs or the store. What is missing of `fetch` around the range comes
+    /// The blocks of a range, from memory, the cache or the store. What is missing of `fetch` around the range comes
     /// along with it, in the same requests.
     pub async fn read(
         self: &Arc<Self>,
@@ -122,7 +120,7 @@ impl Movers {
         true
     }
 
-    /// Fetches whatever the slabs lack of an object and returns when it has arrived. The number of bytes fetched.
+    /// Fetches whatever the cache lacks of an object and returns when it has arrived. The number of bytes fetched.
     pub async fn ensure_cached(self: &Arc<Self>, object: &Arc<Object>) -> Result<u64, FetchError> {
         let mut fetched = 0;
         let mut under_way = FuturesUnordered::new();
@@ -144,7 +142,7 @@ impl Movers {
         Ok(fetched)
     }
 
-    /// Waits until everything fetched so far is in the slabs.
+    /// Waits until everything fetched so far is in the cache.
     pub async fn drain(&self) {
         self.inserts.drain().await;
     }
@@ -156,11 +154,11 @@ impl Movers {
         object: &Arc<Object>,
         wanted: Range<u32>,
         around: Range<u32>,
-        use_slabs: bool,
+        use_cache: bool,
     ) -> Result<Option<Vec<Block>>, FetchError> {
         let mut memory = self.budget.reserve(object.bytes_of(&around).len(), Class::Demand).await;
         let mut flights: HashMap<u32, Arc<Flight>> = HashMap::with_capacity(wanted.len());
-        for run in runs(around, |index| !(use_slabs && self.in_slabs(object, index))) {
+        for run in runs(around, |index| !(use_cache && self.is_cached(object, index))) {
             let claim = self.flights.claim(object, run.clone());
             flights.extend(run.zip(claim.flights().iter().cloned()));
             self.spawn_fetches(object, claim, Class::Demand, &mut memory);
@@ -169,7 +167,7 @@ impl Movers {
         for index in wanted {
             let block = match flights.get(&index) {
                 Some(flight) => Some(flight.wait().await?),
-                None => self.read_slab(object, index, &mut memory).await,
+                None => self.read_cached(object, index, &mut memory).await,
             };
             let Some(block) = block else { return Ok(None) };
             blocks.push(block);
@@ -177,21 +175,19 @@ impl Movers {
         Ok(Some(blocks))
     }
 
-    async fn read_slab(&self, object: &Arc<Object>, index: u32, memory: &mut Reservation) -> Option<Block> {
+    async fn read_cached(&self, object: &Arc<Object>, index: u32, memory: &mut Reservation) -> Option<Block> {
         let memory = memory.split(object.bytes_of(&(index..index + 1)).len());
-        let data = self.slab_reads.as_ref()?.read(Arc::clone(object), index).await?;
+        let data = self.cache_reads.as_ref()?.read(Arc::clone(object), index).await?;
         Some(Block::new(vec![data], memory))
     }
 
-    fn in_slabs(&self, object: &Object, index: u32) -> bool {
-        self.slabs
-            .as_ref()
-            .is_some_and(|slabs| slabs.contains(&object.cache_key, slab_store::BlockIndex(index)))
+    fn is_cached(&self, object: &Object, index: u32) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.contains(object, index))
     }
 
-    /// Runs of at most a part of the blocks that are neither in the slabs nor on their way.
+    /// Runs of at most a part of the blocks that are neither in the cache nor on their way.
     fn missing_runs(&self, object: &Object, blocks: Range<u32>) -> Vec<Range<u32>> {
-        let missing = |index| !self.in_slabs(object, index) && !self.flights.has(object, index);
+        let missing = |index| !self.is_cached(object, index) && !self.flights.has(object, index);
         runs(blocks, missing).flat_map(in_parts).collect()
     }
 

@@ -1,8 +1,8 @@
 //! A READ from the kernel's request to its answer.
 //!
-//! [`ReadPath::read`] runs on a session thread and tries, in this order: blocks still in memory, the slabs ([`local`]: on the
-//! ring that the request came from, else one trip through a ring of the thread), and at last the movers, to which the
-//! reply travels along. [`OpenFile`] is what a handle points to; [`readahead`] decides what is fetched before it is
+//! [`ReadPath::read`] runs on a session thread and tries, in this order: blocks still in memory, the cache ([`local`]: slabs
+//! on the ring that the request came from, else one trip through a ring of the thread), and at last the movers, to which
+//! the reply travels along. [`OpenFile`] is what a handle points to; [`readahead`] decides what is fetched before it is
 //! asked for.
 //!
 //! A read of one open file is bound to the version that was opened. When the store has replaced it meanwhile and
@@ -138,7 +138,7 @@ impl ReadPath {
         };
         match outcome {
             InPlace::UnderWay => {}
-            InPlace::Answered => self.counters.served_from_slabs(range.len()),
+            InPlace::Answered => self.counters.served_from_cache(range.len()),
             InPlace::Miss(reply) | InPlace::NoRoom(reply) => {
                 self.read_remote(file, unique, range, file.whole_if_small(range), reply.into_data());
             }
@@ -169,7 +169,7 @@ impl ReadPath {
         self.interrupts.raise(unique);
     }
 
-    /// Answers from memory or slabs; gives the reply back when something is missing there.
+    /// Answers from memory or the cache; gives the reply back when something is missing there.
     fn read_local(
         &self,
         reader: Option<&mut LocalReader>,
@@ -183,12 +183,12 @@ impl ReadPath {
             return None;
         }
         let Some(reader) = reader else { return Some(reply) };
-        let reply = match if reader.can_read_in_place() { reply.buffered() } else { Err(reply) } {
+        let reply = match if reader.can_read_in_place(object) { reply.buffered() } else { Err(reply) } {
             Err(reply) => reply,
             Ok(reply) => match reader.start(object, range, reply) {
                 InPlace::UnderWay => return None,
                 InPlace::Answered => {
-                    self.counters.served_from_slabs(range.len());
+                    self.counters.served_from_cache(range.len());
                     return None;
                 }
                 InPlace::Miss(reply) => return Some(reply.into_data()),
@@ -198,17 +198,17 @@ impl ReadPath {
         self.read_waiting(reader, object, range, reply)
     }
 
-    /// Reads the slabs with the thread's own ring.
+    /// Reads the cache, waiting for the disk: slabs with the thread's own ring, or a large object's file.
     fn read_waiting(
         &self,
         reader: &mut LocalReader,
-        object: &Object,
+        object: &Arc<Object>,
         range: ByteRange,
         reply: ReplyData,
     ) -> Option<ReplyData> {
         match reader.read(object, range) {
             ReadOutcome::Hit(bytes) => {
-                self.counters.served_from_slabs(range.len());
+                self.counters.served_from_cache(range.len());
                 reply.bytes(bytes);
                 None
             }

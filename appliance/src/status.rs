@@ -53,6 +53,8 @@ pub struct MountStatus {
     pub reads: ReadStatus,
     /// How requests arrive.
     pub transport: TransportStatus,
+    /// Opens of large files.
+    pub passthrough: PassthroughStatus,
     /// What the kernel and we agreed on: a line for each FUSE capability.
     pub fuse: Vec<FeatureStatus>,
     /// Write-back; absent on a read-only mount.
@@ -150,8 +152,8 @@ pub struct ReadStatus {
     pub requests: u64,
     /// Bytes handed to the kernel.
     pub bytes: u64,
-    /// Requests served from the slabs.
-    pub slab_hits: u64,
+    /// Requests served from the cache. What the kernel reads by itself is not among them.
+    pub cache_hits: u64,
     /// Requests served from memory, while the data was on its way to the slabs.
     pub memory_hits: u64,
     /// Requests that waited for a store.
@@ -173,6 +175,19 @@ pub struct TransportStatus {
     pub reason: String,
     /// Most memory that requests on rings take.
     pub ring_bytes_max: u64,
+}
+
+/// Opens of large files of one mount.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PassthroughStatus {
+    /// Agreed on with the kernel; `/cache/passthrough` says whether there are files for it.
+    pub active: bool,
+    /// Opens that the kernel serves by itself.
+    pub opens: u64,
+    /// Opens of large files that go through us: not complete yet, or open so already.
+    pub cached_opens: u64,
+    /// Files that the kernel did not take.
+    pub failures: u64,
 }
 
 /// A FUSE capability and what became of it.
@@ -209,6 +224,47 @@ pub struct CacheStatus {
     pub device_errors: u64,
     /// Memory of index, page tables and write buffers.
     pub memory_bytes: u64,
+    /// `on`, or why large files are not read by the kernel itself.
+    pub passthrough: String,
+    /// Large files; absent when everything lies in slabs. The figures above are those of the slabs.
+    pub large_files: Option<LargeFilesStatus>,
+}
+
+/// Large objects in files of their own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LargeFilesStatus {
+    /// Budget.
+    pub capacity_bytes: u64,
+    /// Bytes on disk, those of removed files that are still in use included.
+    pub used_bytes: u64,
+    /// Files, complete or not.
+    pub files: u64,
+    /// Complete files.
+    pub complete_files: u64,
+    /// Removed files that somebody has still mapped.
+    pub lingering_files: u64,
+    /// The disk failed: large files are not cached any more.
+    pub failed: bool,
+    /// Bytes written.
+    pub inserted_bytes: u64,
+    /// Bytes that found no room beside what is in use.
+    pub refused_bytes: u64,
+    /// Bytes evicted.
+    pub evicted_bytes: u64,
+    /// Files that became complete.
+    pub promoted: u64,
+    /// Complete files that were dropped, damaged or not readable.
+    pub demoted: u64,
+    /// Blocks whose checksum did not match.
+    pub checksum_mismatches: u64,
+    /// Failed disk operations.
+    pub device_errors: u64,
+    /// Bytes that the scrubber read.
+    pub scrubbed_bytes: u64,
+    /// Whole rounds of the scrubber over all complete files.
+    pub scrub_rounds: u64,
+    /// Files that it has done of the round that runs.
+    pub scrub_files_done: u64,
 }
 
 /// The memory budget.

@@ -9,7 +9,7 @@ use crate::rig::fileset::Dataset;
 use crate::rig::report::Report;
 use crate::rig::{interrupt, server_process};
 use crate::scenarios::demo::{self, Demo};
-use crate::scenarios::{Common, cold_seq, list_import, rss, server, stat, warm_seq, warm_small};
+use crate::scenarios::{Common, cold_seq, large_files, list_import, rss, server, stat, warm_seq, warm_small};
 
 /// The demo of Forebay and the measurements of docs/PERFORMANCE.md.
 ///
@@ -31,6 +31,8 @@ enum Command {
     WarmSmall(ScenarioArgs),
     /// Cached 1 GiB file in direct reads of 1 MiB, against the local file system
     WarmSeq(ScenarioArgs),
+    /// A complete large file that the kernel reads by itself, against the local file system
+    LargeFiles(ScenarioArgs),
     /// Warm stat calls from two threads
     Stat(ScenarioArgs),
     /// A million keys through a fresh mount, against a plain listing
@@ -70,6 +72,9 @@ struct ScenarioArgs {
     /// Less data, for a first impression
     #[arg(long)]
     quick: bool,
+    /// Size in MiB of the file of large-files
+    #[arg(long, default_value_t = 4096)]
+    large_mib: u64,
     /// One line of JSON in place of a table
     #[arg(long)]
     json: bool,
@@ -77,8 +82,16 @@ struct ScenarioArgs {
 
 type Scenario = fn(&Common) -> anyhow::Result<Report>;
 
-const ALL: [Scenario; 7] =
-    [server::run, cold_seq::run, warm_small::run, warm_seq::run, stat::run, list_import::run, rss::run];
+const ALL: [Scenario; 8] = [
+    server::run,
+    cold_seq::run,
+    warm_small::run,
+    warm_seq::run,
+    large_files::run,
+    stat::run,
+    list_import::run,
+    rss::run,
+];
 
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
@@ -91,6 +104,7 @@ impl Cli {
             Command::ColdSeq(args) => measure(args, &[cold_seq::run]),
             Command::WarmSmall(args) => measure(args, &[warm_small::run]),
             Command::WarmSeq(args) => measure(args, &[warm_seq::run]),
+            Command::LargeFiles(args) => measure(args, &[large_files::run]),
             Command::Stat(args) => measure(args, &[stat::run]),
             Command::ListImport(args) => measure(args, &[list_import::run]),
             Command::Rss(args) => measure(args, &[rss::run]),
@@ -104,7 +118,8 @@ impl Cli {
 /// fails does not keep the next one from running.
 fn measure(args: ScenarioArgs, scenarios: &[Scenario]) -> anyhow::Result<()> {
     interrupt::listen()?;
-    let common = Common { work_dir: args.work_dir, runs: args.runs, quick: args.quick };
+    let common =
+        Common { work_dir: args.work_dir, runs: args.runs, quick: args.quick, large_mib: args.large_mib };
     let mut failed = 0;
     for scenario in scenarios {
         interrupt::check()?;

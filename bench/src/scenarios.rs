@@ -2,6 +2,7 @@
 
 pub(crate) mod cold_seq;
 pub(crate) mod demo;
+pub(crate) mod large_files;
 pub(crate) mod list_import;
 pub(crate) mod rss;
 pub(crate) mod server;
@@ -23,6 +24,8 @@ pub(crate) struct Common {
     pub(crate) work_dir: PathBuf,
     pub(crate) runs: u32,
     pub(crate) quick: bool,
+    /// Size of the file of `large-files`.
+    pub(crate) large_mib: u64,
 }
 
 /// A mount of the bucket of a server process.
@@ -34,6 +37,7 @@ fn setup(server: &ServerProcess, dir: &WorkDir, name: &str, cache_size: &str) ->
         dir: dir.sub(name)?,
         cache_size: cache_size.to_owned(),
         memory: None,
+        more: Vec::new(),
     })
 }
 

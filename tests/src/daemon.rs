@@ -94,6 +94,14 @@ impl<'s> Daemon<'s> {
         figure.unwrap_or_else(|| panic!("no figure {pointer} in {status:#}"))
     }
 
+    /// Bytes that it has written to its cache, slabs and large files.
+    #[track_caller]
+    pub fn inserted_bytes(&self) -> u64 {
+        let status = self.status();
+        let figure = |pointer| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        figure("/cache/inserted_bytes") + figure("/cache/large_files/inserted_bytes")
+    }
+
     /// SIGTERM; panics when the daemon does not end in time or leaves a mount.
     #[track_caller]
     pub fn terminate(mut self) -> ExitStatus {

@@ -34,7 +34,7 @@ pub use daemon::Daemon;
 pub use loop_device::{Disk, LoopDevice};
 pub use mounts::{detach, mounted_at};
 pub use reading::{Access, DirectBuffer, open, read_range, read_whole};
-pub use requirements::{missing_fuse, missing_loop_devices, missing_program, skip};
+pub use requirements::{missing_fuse, missing_loop_devices, missing_passthrough, missing_program, skip};
 pub use run::{Finished, run};
 pub use s3_server::{Knobs, Operation, Stats, SyntheticObject, synthetic_bytes, synthetic_difference};
 pub use setup::Setup;

@@ -5,6 +5,15 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
+/// Why the kernel reads no file by itself.
+pub fn missing_passthrough() -> Option<String> {
+    let release = nix::sys::utsname::uname().expect("uname always answers").release().to_owned();
+    let release = release.to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    let version = (numbers.next()?, numbers.next()?);
+    (version < (6, 9)).then(|| format!("Linux {release} has no FUSE passthrough (6.9)"))
+}
+
 /// Says that a test cannot run here. With FOREBAY_NO_SKIP=1 that is a failure, so that a CI which must run all tests
 /// cannot lose some unnoticed.
 pub fn skip(reason: &str) {

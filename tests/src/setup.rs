@@ -58,6 +58,12 @@ impl Setup {
         self
     }
 
+    /// A setting of `[cache]` with a text value.
+    pub fn cache_setting(mut self, key: &str, value: &str) -> Self {
+        writeln!(self.cache, "{key} = {value:?}").expect("a String takes all");
+        self
+    }
+
     /// The cache in a directory of the test's own.
     pub fn cache_dir_at(mut self, dir: &Path) -> Self {
         self.cache = format!("[cache]\ndir = {dir:?}\nsize = {CACHE_SIZE:?}\n");
@@ -154,6 +160,11 @@ impl Setup {
         let entries = fs::read_dir(self.cache_dir()).expect("list the cache directory");
         let files = entries.map(|entry| entry.expect("list the cache directory").path());
         files.max_by_key(|path| fs::metadata(path).map_or(0, |meta| meta.len())).expect("the cache has files")
+    }
+
+    /// Directory of the large files in the cache.
+    pub fn large_dir(&self) -> PathBuf {
+        self.cache_dir().join("large")
     }
 
     /// The control socket.

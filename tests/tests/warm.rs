@@ -148,8 +148,7 @@ fn a_warm_up_that_was_killed_goes_on_where_it_was() {
     s3.faults().set(|knobs| knobs.rate_bytes_per_s = 8 << 20);
     let mut warming = start_warming(&setup, &daemon);
     eventually("the warm-up is half-way", PROGRESS_TIME_MAX, || {
-        let inserted = daemon.figure("/cache/inserted_bytes");
-        (inserted > LARGE_BYTES / 2).then_some(())
+        (daemon.inserted_bytes() > LARGE_BYTES / 2).then_some(())
     });
     daemon.kill();
     let failed = eventually("the command notices", PROGRESS_TIME_MAX, || warming.try_wait().unwrap());

@@ -66,10 +66,13 @@ impl Object {
         })
     }
 
+    /// Writes all of it; what the last run gave.
     fn write_all(&self, store: &BackingStore) -> Written {
-        let last =
-            (0..self.blocks()).step_by(8).map(|first| self.write(store, first, 8.min(self.blocks() - first)));
-        last.last().unwrap()
+        let mut last = Written::Refused;
+        for first in (0..self.blocks()).step_by(8) {
+            last = self.write(store, first, 8.min(self.blocks() - first));
+        }
+        last
     }
 
     /// Whether a read hits; what it gives must be right.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Consistency, Transport, units};
+use crate::config::{Consistency, PassthroughMode, Transport, units};
 
 const AFTER_HELP: &str = "Sizes are written 300GiB, 20GB or 512MiB, times 250ms, 30s, 5m or 1h.
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 no daemon answers.";
@@ -138,6 +138,15 @@ pub(super) struct CacheArgs {
     /// Size of the cache, at least 256MiB [default: 20GiB in a directory, all of a device]
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub(super) cache_size: Option<u64>,
+    /// Let the kernel read large complete files itself: auto or off [default: auto]
+    #[arg(long, value_name = "auto|off")]
+    pub(super) passthrough: Option<PassthroughMode>,
+    /// Least size of a file that is kept as a file of its own in the cache directory [default: 8MiB]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub(super) large_file_min: Option<u64>,
+    /// Part of --cache-size for such files [default: half, none on a device]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub(super) large_files_size: Option<u64>,
     /// Ceiling of the daemon's memory, at least 128MiB [default: 512MiB]
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub(super) memory: Option<u64>,

@@ -77,6 +77,10 @@ fn given_cache(args: CacheArgs) -> Result<GivenCache, CliError> {
         dir: dir.map(|path| Given::flag("--cache-dir", path)),
         device: device.map(|path| Given::flag("--cache-device", path)),
         size: args.cache_size.map(|bytes| Given::flag("--cache-size", bytes)),
+        passthrough: args.passthrough.map(|mode| Given::flag("--passthrough", mode)),
+        large_file_min: args.large_file_min.map(|bytes| Given::flag("--large-file-min", bytes)),
+        large_files_size: args.large_files_size.map(|bytes| Given::flag("--large-files-size", bytes)),
+        scrub_rate: None,
     })
 }
 

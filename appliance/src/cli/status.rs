@@ -13,7 +13,8 @@ use crate::config::runtime_dir;
 use crate::config::units::{DurationText, SizeText};
 use crate::control::{Client, find};
 use crate::status::{
-    CacheStatus, LeftOverStatus, MountStatus, Status, StoreStatus, WarmStatus, WritebackStatus,
+    CacheStatus, LargeFilesStatus, LeftOverStatus, MountStatus, PassthroughStatus, Status, StoreStatus,
+    WarmStatus, WritebackStatus,
 };
 
 /// Shows one daemon or all. Daemons that are there and do not answer are told on stderr, and make the command fail.
@@ -93,6 +94,31 @@ fn write_cache(f: &mut fmt::Formatter<'_>, cache: &CacheStatus) -> fmt::Result {
     if cache.failed {
         writeln!(f, "         FAILED: the device was taken out, reads go to the stores")?;
     }
+    match &cache.large_files {
+        Some(large) => write_large(f, large),
+        None => writeln!(f, "         passthrough {}", cache.passthrough),
+    }
+}
+
+fn write_large(f: &mut fmt::Formatter<'_>, large: &LargeFilesStatus) -> fmt::Result {
+    let (used, capacity) = (SizeText(large.used_bytes), SizeText(large.capacity_bytes));
+    let share = percent(large.used_bytes, large.capacity_bytes);
+    write!(f, "         large files: {used} of {capacity} ({share}), ")?;
+    writeln!(f, "{} of {} complete, passed through", large.complete_files, large.files)?;
+    let (scrubbed, files) = (SizeText(large.scrubbed_bytes), large.complete_files);
+    write!(
+        f,
+        "         scrubbed {scrubbed}, {} rounds, {} of {files} files",
+        large.scrub_rounds, large.scrub_files_done
+    )?;
+    writeln!(f, "; {} promoted, {} demoted", large.promoted, large.demoted)?;
+    if large.checksum_mismatches + large.device_errors > 0 {
+        let (mismatches, errors) = (large.checksum_mismatches, large.device_errors);
+        writeln!(f, "         {mismatches} checksum mismatches, {errors} device errors in large files")?;
+    }
+    if large.failed {
+        writeln!(f, "         FAILED: large files are not cached any more, reads go to the stores")?;
+    }
     Ok(())
 }
 
@@ -104,10 +130,10 @@ fn write_mount(f: &mut fmt::Formatter<'_>, mount: &MountStatus) -> fmt::Result {
     let reads = &mount.reads;
     writeln!(
         f,
-        "         reads {}, {}: {} slabs, {} memory, {} stores; {} errors",
+        "         reads {}, {}: {} cache, {} memory, {} stores; {} errors",
         reads.requests,
         SizeText(reads.bytes),
-        percent(reads.slab_hits, reads.requests),
+        percent(reads.cache_hits, reads.requests),
         percent(reads.memory_hits, reads.requests),
         percent(reads.misses, reads.requests),
         reads.errors,
@@ -122,6 +148,14 @@ fn write_mount(f: &mut fmt::Formatter<'_>, mount: &MountStatus) -> fmt::Result {
     }
     if let Some(writeback) = &mount.writeback {
         write_writeback(f, writeback)?;
+    }
+    let passed = &mount.passthrough;
+    if passed.opens + passed.cached_opens + passed.failures > 0 {
+        let PassthroughStatus { opens, cached_opens, failures, .. } = passed;
+        writeln!(
+            f,
+            "         large files opened: {opens} passed through, {cached_opens} not, {failures} failed"
+        )?;
     }
     let taken: Vec<&str> = mount.fuse.iter().filter(|one| one.taken).map(|one| one.name.as_str()).collect();
     if !taken.is_empty() {

@@ -11,8 +11,8 @@ use super::mount;
 use super::status::Human;
 use crate::config::{CacheLocation, Config, Consistency};
 use crate::status::{
-    BranchStatus, CacheStatus, FeatureStatus, MemoryStatus, MountStatus, ReadStatus, Status, StoreStatus,
-    WarmStatus,
+    BranchStatus, CacheStatus, FeatureStatus, LargeFilesStatus, MemoryStatus, MountStatus, PassthroughStatus,
+    ReadStatus, Status, StoreStatus, WarmStatus,
 };
 use crate::warm::Progress;
 
@@ -165,7 +165,7 @@ fn example() -> Status {
         reads: ReadStatus {
             requests: 1000,
             bytes: 1 << 30,
-            slab_hits: 900,
+            cache_hits: 900,
             memory_hits: 25,
             misses: 75,
             errors: 1,
@@ -178,6 +178,7 @@ fn example() -> Status {
             },
             FeatureStatus { name: "WRITEBACK_CACHE".into(), taken: false, reason: "read only".into() },
         ],
+        passthrough: PassthroughStatus { active: true, opens: 30, cached_opens: 4, failures: 0 },
         ..MountStatus::default()
     };
     let cache = CacheStatus {
@@ -189,6 +190,21 @@ fn example() -> Status {
         evicted_bytes: 1 << 30,
         checksum_mismatches: 3,
         memory_bytes: 4 << 20,
+        passthrough: "on".into(),
+        large_files: Some(LargeFilesStatus {
+            capacity_bytes: 10 << 30,
+            used_bytes: 2 << 30,
+            files: 12,
+            complete_files: 9,
+            promoted: 11,
+            demoted: 2,
+            checksum_mismatches: 1,
+            device_errors: 1,
+            scrubbed_bytes: 6 << 30,
+            scrub_rounds: 3,
+            scrub_files_done: 4,
+            ..LargeFilesStatus::default()
+        }),
         ..CacheStatus::default()
     };
     let progress = Progress {
@@ -231,11 +247,15 @@ memory   210MiB resident of 512MiB; fetches 32MiB of 256MiB
 cache    /var/cache/forebay: 5GiB of 20GiB (25.0%) in 40960 blocks
          inserted 6GiB, evicted 1GiB, index 4MiB
          3 checksum mismatches, 0 device errors
+         large files: 2GiB of 10GiB (20.0%), 9 of 12 complete, passed through
+         scrubbed 6GiB, 3 rounds, 4 of 9 files; 11 promoted, 2 demoted
+         1 checksum mismatches, 1 device errors in large files
 mount    /mnt/data (ttl=30s)
          /train = s3://frames/train/
          /labels = file:///srv/labels
-         reads 1000, 1GiB: 90.0% slabs, 2.5% memory, 7.5% stores; 1 errors
+         reads 1000, 1GiB: 90.0% cache, 2.5% memory, 7.5% stores; 1 errors
          names 1200 known (160KiB), 2 hidden; requests 5000, 0 dropped
+         large files opened: 30 passed through, 4 not, 0 failed
          fuse PARALLEL_DIROPS
 store    s3://frames/train/: 75 reads, 75MiB, 1 errors
          last error: s3://frames/train/: the store throttles requests
@@ -247,7 +267,17 @@ warm     7: 120 of 400 objects, 1GiB of 4GiB, still listing, 2 failed
 #[test]
 fn a_daemon_without_cache_or_reads_says_so() {
     let text = Human(&Status { mounts: vec![MountStatus::default()], ..Status::default() }).to_string();
-    assert!(text.contains("cache    none") && text.contains("- slabs"), "{text}");
+    assert!(text.contains("cache    none") && text.contains("- cache"), "{text}");
+}
+
+#[test]
+fn a_cache_without_passthrough_says_why() {
+    let mut status = example();
+    let cache = status.cache.as_mut().expect("the example has one");
+    cache.large_files = None;
+    cache.passthrough = "the cache is a block device: everything lies in slabs".into();
+    let text = Human(&status).to_string();
+    assert!(text.contains("         passthrough the cache is a block device"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::consistency::InvalidConsistency;
 use super::credentials_file::CredentialsError;
+use super::passthrough::InvalidPassthroughMode;
 use super::transport::InvalidTransport;
 use super::tree_path::InvalidTreePath;
 use super::units::{InvalidDuration, InvalidSize, SizeText};
@@ -94,6 +95,17 @@ pub enum ValueError {
     /// No time.
     #[error(transparent)]
     Duration(#[from] InvalidDuration),
+    /// A size above its greatest value.
+    #[error("{} is too large; at most {}", SizeText(*value_bytes), SizeText(*max_bytes))]
+    TooLarge {
+        /// The size given.
+        value_bytes: u64,
+        /// The greatest size.
+        max_bytes: u64,
+    },
+    /// Neither auto nor off.
+    #[error(transparent)]
+    Passthrough(#[from] InvalidPassthroughMode),
     /// No consistency.
     #[error(transparent)]
     Consistency(#[from] InvalidConsistency),

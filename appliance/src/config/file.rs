@@ -33,6 +33,10 @@ fn read_cache(table: &Table<'_>) -> Result<GivenCache, ConfigError> {
         dir: table.path("dir")?,
         device: table.path("device")?,
         size: table.size("size")?,
+        passthrough: table.parsed("passthrough", str::parse)?,
+        large_file_min: table.size("large_file_min")?,
+        large_files_size: table.size("large_files_size")?,
+        scrub_rate: table.size("scrub_rate")?,
     })
 }
 

@@ -8,6 +8,7 @@ use ufs::Location;
 
 use super::consistency::Consistency;
 use super::error::Place;
+use super::passthrough::PassthroughMode;
 use super::transport::Transport;
 use super::tree_path::TreePath;
 
@@ -57,6 +58,14 @@ pub struct GivenCache {
     pub device: Option<Given<PathBuf>>,
     /// Bytes to use.
     pub size: Option<Given<u64>>,
+    /// Whether the kernel may read large files itself.
+    pub passthrough: Option<Given<PassthroughMode>>,
+    /// Least size of an object with a file of its own.
+    pub large_file_min: Option<Given<u64>>,
+    /// Bytes of the size for such files.
+    pub large_files_size: Option<Given<u64>>,
+    /// Bytes a second of the scrubber.
+    pub scrub_rate: Option<Given<u64>>,
 }
 
 /// `[writeback]` as given.

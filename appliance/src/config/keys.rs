@@ -84,6 +84,10 @@ pub static CACHE: Section = Section {
         key("dir", "absolute path", "one of dir and device"),
         key("device", "absolute path", "one of dir and device"),
         key("size", "size, at least 256MiB", "20GiB in a dir, all of a device"),
+        key("passthrough", "auto or off", "auto"),
+        key("large_file_min", "size, at least 1MiB", "8MiB"),
+        key("large_files_size", "size, up to size less 64MiB", "half of size in a dir, none on a device"),
+        key("scrub_rate", "size a second; 0B turns it off", "32MiB"),
     ],
     shared: &[],
 };
@@ -187,6 +191,8 @@ mod tests {
         assert_eq!(of(&WRITEBACK, "files_max"), crate::config::FILES_DEFAULT.to_string());
         assert_eq!(of(&WRITEBACK, "tree_depth"), crate::config::TREE_DEPTH_DEFAULT.to_string());
         assert_eq!(of(&WRITEBACK, "rename_max"), crate::config::RENAME_DEFAULT.to_string());
+        assert_eq!(of(&CACHE, "large_file_min"), size(crate::config::LARGE_FILE_BYTES_DEFAULT));
+        assert_eq!(of(&CACHE, "scrub_rate"), size(crate::config::SCRUB_RATE_DEFAULT));
         assert_eq!(of(&MOUNT, "consistency"), crate::config::Consistency::DEFAULT.to_string());
         assert_eq!(of(&MOUNT, "transport"), crate::config::Transport::DEFAULT.to_string());
     }

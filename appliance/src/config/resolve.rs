@@ -5,6 +5,7 @@ use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
+use backing_store::OBJECT_BYTES_MIN as LARGE_OBJECT_BYTES_MIN;
 use nix::unistd::{getegid, geteuid};
 use ufs::s3::Credentials;
 
@@ -14,7 +15,8 @@ use super::runtime_dir::daemon_socket;
 use super::tree_path::TreePath;
 use super::{
     Branch, CACHE_BYTES_DEFAULT, CACHE_BYTES_MIN, CacheConfig, CacheLocation, Config, Consistency,
-    MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, MountConfig, Transport, credentials_file,
+    LARGE_FILE_BYTES_DEFAULT, LargeFiles, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, MountConfig,
+    PassthroughMode, SCRUB_RATE_DEFAULT, SLABS_BYTES_MIN, Transport, credentials_file,
 };
 
 /// Profile of a credentials file when none is named.
@@ -32,10 +34,12 @@ impl GivenConfig {
             .collect::<Result<Vec<_>, _>>()?;
         check_mountpoints(&mounts)?;
         let mounts: Vec<MountConfig> = mounts.into_iter().map(|(mount, _)| mount).collect();
+        let passthrough = passthrough_mode(&self.cache);
         let cache = resolve_cache(self.cache)?;
         Ok(Config {
             writeback: self.writeback.resolve(cache.as_ref(), writes)?,
             mounts,
+            passthrough,
             cache,
             memory_bytes: at_least(self.memory, MEMORY_BYTES_MIN)?.unwrap_or(MEMORY_BYTES_DEFAULT),
             control_socket: self.control_socket.map_or_else(daemon_socket, |given| given.value),
@@ -57,8 +61,18 @@ fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+fn passthrough_mode(given: &GivenCache) -> PassthroughMode {
+    given.passthrough.as_ref().map_or(PassthroughMode::default(), |given| given.value)
+}
+
 fn resolve_cache(given: GivenCache) -> Result<Option<CacheConfig>, ConfigError> {
     let size = given.size.clone();
+    let large = GivenLarge {
+        mode: passthrough_mode(&given),
+        file_min: given.large_file_min,
+        files_size: given.large_files_size,
+        scrub_rate: given.scrub_rate,
+    };
     let (location, place) = match (given.dir, given.device) {
         (Some(dir), Some(device)) => {
             let fix = "keep the one that the cache lies on";
@@ -85,7 +99,37 @@ fn resolve_cache(given: GivenCache) -> Result<Option<CacheConfig>, ConfigError> 
         (None, CacheLocation::Directory(_)) => None,
     };
     let size_bytes = at_least(size, CACHE_BYTES_MIN)?.unwrap_or(CACHE_BYTES_DEFAULT);
-    Ok(Some(CacheConfig { location, size_bytes }))
+    let large = large.resolve(&location, size_bytes)?;
+    Ok(Some(CacheConfig { location, size_bytes, large }))
+}
+
+/// Settings of large files.
+struct GivenLarge {
+    mode: PassthroughMode,
+    file_min: Option<Given<u64>>,
+    files_size: Option<Given<u64>>,
+    scrub_rate: Option<Given<u64>>,
+}
+
+impl GivenLarge {
+    fn resolve(self, location: &CacheLocation, size_bytes: u64) -> Result<Option<LargeFiles>, ConfigError> {
+        let object_bytes_min =
+            at_least(self.file_min, LARGE_OBJECT_BYTES_MIN)?.unwrap_or(LARGE_FILE_BYTES_DEFAULT);
+        let max_bytes = size_bytes - SLABS_BYTES_MIN;
+        if let Some(Given { value: value_bytes, place }) = &self.files_size
+            && *value_bytes > max_bytes
+        {
+            let source = ValueError::TooLarge { value_bytes: *value_bytes, max_bytes };
+            return Err(ConfigError::Value { place: place.clone(), source });
+        }
+        let large = LargeFiles {
+            budget_bytes: self.files_size.map_or(size_bytes / 2, |given| given.value),
+            object_bytes_min,
+            scrub_bytes_per_s: self.scrub_rate.map_or(SCRUB_RATE_DEFAULT, |given| given.value),
+        };
+        let wanted = self.mode == PassthroughMode::Auto && large.budget_bytes > 0;
+        Ok((wanted && matches!(location, CacheLocation::Directory(_))).then_some(large))
+    }
 }
 
 /// The length of a block device: where its end is.

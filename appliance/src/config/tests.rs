@@ -83,7 +83,9 @@ fn a_full_file_is_read_and_inner_settings_win() {
     assert_eq!((config.memory_bytes, config.io_threads), (1 << 30, 3));
     assert_eq!(config.control_socket, PathBuf::from("/tmp/x.sock"));
     let dir = CacheLocation::Directory("/var/cache/forebay".into());
-    assert_eq!(config.cache, Some(CacheConfig { location: dir, size_bytes: 300 << 30 }));
+    let large =
+        Some(LargeFiles { budget_bytes: 150 << 30, object_bytes_min: 8 << 20, scrub_bytes_per_s: 32 << 20 });
+    assert_eq!(config.cache, Some(CacheConfig { location: dir, size_bytes: 300 << 30, large }));
     let [data, other] = config.mounts.as_slice() else { panic!("two mounts") };
     assert_eq!(data.mountpoint.as_os_str(), "/mnt/data");
     assert_eq!((data.uid, data.gid, data.file_mode, data.dir_mode), (1000, 100, 0o640, 0o750));
@@ -105,7 +107,8 @@ fn unknown_keys_are_named_with_line_suggestion_and_choices() {
     let cases = [
         (
             format!("{MOUNT}[cache]\ndir = \"/c\"\nsise = \"1GiB\"\n"),
-            "forebay.toml:6: unknown key \"sise\" in [cache]; did you mean \"size\"? allowed: dir, device, size",
+            "forebay.toml:6: unknown key \"sise\" in [cache]; did you mean \"size\"? allowed: dir, device, size, \
+             passthrough, large_file_min, large_files_size, scrub_rate",
         ),
         (
             "memmory = \"1GiB\"\n".to_owned(),
@@ -114,7 +117,8 @@ fn unknown_keys_are_named_with_line_suggestion_and_choices() {
         ),
         (
             "[cache]\nbandwidth = 1\n".to_owned(),
-            "forebay.toml:2: unknown key \"bandwidth\" in [cache]; allowed: dir, device, size",
+            "forebay.toml:2: unknown key \"bandwidth\" in [cache]; allowed: dir, device, size, passthrough, \
+             large_file_min, large_files_size, scrub_rate",
         ),
         (
             format!("{MOUNT}[[mount.tree]]\nurl = \"s3://x\"\nat = \"t\"\nsecret_key = \"s\"\n"),
@@ -311,4 +315,38 @@ fn a_read_write_mount_needs_a_place_for_what_is_written() {
     let small = format!("[writeback]\ndir = \"/w\"\ndirty_limit = \"1MiB\"\n{writes}");
     assert_eq!(refused(&small), "forebay.toml:3: writeback.dirty_limit: 1MiB is too small; at least 16MiB");
     assert_eq!(parse(MOUNT).expect("read-only").writeback, None);
+}
+
+#[test]
+fn large_files_have_a_place_in_a_directory_alone() {
+    let large = |cache: &str| {
+        let config = parse(&format!("{MOUNT}[cache]\nsize = \"1GiB\"\n{cache}")).expect(cache);
+        config.cache.and_then(|cache| cache.large)
+    };
+    let half = LargeFiles { budget_bytes: 512 << 20, object_bytes_min: 8 << 20, scrub_bytes_per_s: 32 << 20 };
+    assert_eq!(large("dir = \"/c\""), Some(half));
+    let given = "dir = \"/c\"\nlarge_files_size = \"960MiB\"\nlarge_file_min = \"1MiB\"\nscrub_rate = \"0B\"";
+    let most = LargeFiles { budget_bytes: 960 << 20, object_bytes_min: 1 << 20, scrub_bytes_per_s: 0 };
+    assert_eq!(large(given), Some(most));
+    assert_eq!(large("device = \"/dev/x\""), None);
+    assert_eq!(large("dir = \"/c\"\npassthrough = \"off\""), None);
+    assert_eq!(large("dir = \"/c\"\nlarge_files_size = \"0B\""), None);
+}
+
+#[test]
+fn wrong_settings_of_large_files_are_refused() {
+    let cache =
+        |setting: &str| refused(&format!("[cache]\ndir = \"/c\"\nsize = \"1GiB\"\n{setting}\n{MOUNT}"));
+    assert_eq!(
+        cache("passthrough = \"on\""),
+        "forebay.toml:4: cache.passthrough: \"on\" is no way to pass through; write auto or off"
+    );
+    assert_eq!(
+        cache("large_files_size = \"1GiB\""),
+        "forebay.toml:4: cache.large_files_size: 1GiB is too large; at most 960MiB"
+    );
+    assert_eq!(
+        cache("large_file_min = \"512KiB\""),
+        "forebay.toml:4: cache.large_file_min: 512KiB is too small; at least 1MiB"
+    );
 }

@@ -9,14 +9,14 @@ use fuse_fast::FileSystem;
 use fuse_fast::mount::MountOptions;
 use fuse_fast::negotiate::ConnectionInfo;
 use fuse_fast::session::{Session, SessionConfig, SessionError, StatsHandle, Stopper};
-use slab_store::SlabStore;
 use tokio::sync::Notify;
 
 use super::RequestError;
 use super::kernel_cache::KernelNotifier;
 use super::staged;
 use super::start::StartError;
-use crate::config::{Consistency, MountConfig, Transport, WritebackConfig};
+use crate::cache::Cache;
+use crate::config::{Consistency, MountConfig, PassthroughMode, Transport, WritebackConfig};
 use crate::filesystem::{MountedTree, Presentation, ReadWriteTree};
 use crate::memory::Budget;
 use crate::movers::Movers;
@@ -38,7 +38,9 @@ pub(super) struct Parts {
     pub(super) stores: Vec<Arc<Store>>,
     pub(super) database: Arc<Database>,
     pub(super) movers: Arc<Movers>,
-    pub(super) slabs: Option<SlabStore>,
+    pub(super) cache: Option<Cache>,
+    /// Whether the kernel may read files by itself.
+    pub(super) passthrough: PassthroughMode,
     /// Pays for fetched data, and for data on its way to a store.
     pub(super) budget: Arc<Budget>,
     /// Budget of fetched data.
@@ -76,12 +78,12 @@ impl Mounted {
         let kernel: Arc<KernelNotifier> = Arc::default();
         let tree = build_tree(config, &parts, Arc::clone(&kernel) as Arc<dyn KernelCache>).await?;
         let Some(settings) = parts.writeback.as_ref().filter(|_| config.read_write) else {
-            let session = serve(config, parts.rings_bytes, Arc::clone(&tree))?;
+            let session = serve(config, &parts, Arc::clone(&tree))?;
             return Self::run(config, (tree, None), &kernel, session, parts.unmounted);
         };
         let (overlay, writeback) = staged::open(config, settings, &parts, &tree).await?;
         let written = ReadWriteTree::new(Arc::clone(&tree), overlay);
-        let session = serve(config, parts.rings_bytes, Arc::new(written))?;
+        let session = serve(config, &parts, Arc::new(written))?;
         Self::run(config, (tree, Some(writeback)), &kernel, session, parts.unmounted)
     }
 
@@ -145,6 +147,7 @@ impl Mounted {
             inode_memory_bytes: names.inode_memory_bytes,
             hidden_names: names.hidden_names,
             reads: self.tree.read_path.counters.status(),
+            passthrough: self.tree.passthrough.status(),
             fuse: self.features.clone(),
             transport: self.transport.clone(),
             writeback: self.writeback.as_ref().map(Writeback::status),
@@ -207,15 +210,11 @@ async fn build_tree(
         file_mode: config.file_mode,
         dir_mode: config.dir_mode,
     };
-    let (stores, slabs) = (parts.stores.clone(), parts.slabs.clone());
-    Ok(Arc::new(MountedTree::new(namespace, read_path, stores, slabs, presentation)))
+    let (stores, cache) = (parts.stores.clone(), parts.cache.clone());
+    Ok(Arc::new(MountedTree::new(namespace, read_path, stores, cache, presentation)))
 }
 
-fn serve<F: FileSystem>(
-    config: &MountConfig,
-    ring_bytes_max: u64,
-    tree: Arc<F>,
-) -> Result<Session<F>, StartError> {
+fn serve<F: FileSystem>(config: &MountConfig, parts: &Parts, tree: Arc<F>) -> Result<Session<F>, StartError> {
     let source = config.tree.first().map_or_else(String::new, |branch| branch.location.to_string());
     let (read_only, allow_other) = (!config.read_write, config.allow_other);
     let options = MountOptions { source, read_only, allow_other, ..MountOptions::default() };
@@ -223,7 +222,8 @@ fn serve<F: FileSystem>(
     let mut settings = SessionConfig {
         threads: config.threads,
         transport: config.transport.into(),
-        ring_bytes_max,
+        ring_bytes_max: parts.rings_bytes,
+        passthrough: parts.passthrough == PassthroughMode::Auto,
         ..SessionConfig::default()
     };
     if config.read_write {

@@ -1,17 +1,18 @@
 //! Starting a daemon: cache, stores, mounts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use slab_store::{DeviceSpec, OpenError, Options, SlabStore};
+use slab_store::OpenError;
 use tokio::sync::Notify;
 
+use super::Daemon;
 use super::mounted::{Mounted, Parts};
+use super::open_cache::OpenCache;
 use super::staged;
 use super::warming::Warmer;
-use super::{Daemon, OpenCache};
 use crate::config::{Branch, CacheConfig, CacheLocation, Config};
 use crate::doctor::OBJECT_BYTES_USUAL;
 use crate::memory::{Budget, Shares};
@@ -19,15 +20,15 @@ use crate::movers::Movers;
 use crate::namespace::{Database, DatabaseError, NamespaceError};
 use crate::store::Store;
 
-/// The slab file in a cache directory.
-const SLABS_FILE: &str = "slabs";
-
 /// Why the daemon did not start. One line that names the cause and the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The slab store cannot be opened.
     #[error(transparent)]
     Cache(#[from] OpenError),
+    /// The directory of large files cannot be opened.
+    #[error(transparent)]
+    LargeFiles(#[from] backing_store::OpenError),
     /// The cache directory cannot be made.
     #[error("the cache directory {path} cannot be used: {source}; check --cache-dir", path = path.display())]
     CacheDirectory {
@@ -73,12 +74,15 @@ pub enum StartError {
 pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
     let started = Instant::now();
     let shares = Shares::of(config.memory_bytes);
-    let cache = config.cache.as_ref().map(|cache| open_cache(cache, &shares)).transpose()?;
+    let cache = config.cache.as_ref().map(|cache| OpenCache::open(cache, shares.slabs_bytes)).transpose()?;
+    if let Some(cache) = &cache {
+        warn_of_small_index(cache.cache.slabs.stats().capacity_bytes, &shares)?;
+    }
     let database = open_listings(config.cache.as_ref(), shares.listings_bytes)?;
     let stores = connect_all(&config).await?;
     let budget = Budget::new(shares.fetch_bytes);
-    let slabs = cache.as_ref().map(|cache| cache.slabs.clone());
-    let movers = Movers::start(slabs.clone(), Arc::clone(&budget)).map_err(StartError::Thread)?;
+    let stored = cache.as_ref().map(|cache| cache.cache.clone());
+    let movers = Movers::start(stored.clone(), Arc::clone(&budget)).map_err(StartError::Thread)?;
     let unmounted: Arc<Notify> = Arc::default();
     let left_over = match &config.writeback {
         Some(writeback) => staged::left_over(writeback, &config.mounts, &stores)?,
@@ -90,7 +94,8 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
             stores: stores.clone(),
             database: Arc::clone(&database),
             movers: Arc::clone(&movers),
-            slabs: slabs.clone(),
+            cache: stored.clone(),
+            passthrough: config.passthrough,
             budget: Arc::clone(&budget),
             fetch_bytes: budget.limit_bytes(),
             rings_bytes: shares.rings_bytes / config.mounts.len() as u64,
@@ -115,24 +120,8 @@ pub(super) async fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
     }))
 }
 
-fn open_cache(config: &CacheConfig, shares: &Shares) -> Result<OpenCache, StartError> {
-    let (device, location) = match &config.location {
-        CacheLocation::Directory(directory) => {
-            make_directory(directory)?;
-            (DeviceSpec::File { path: directory.join(SLABS_FILE) }, directory)
-        }
-        CacheLocation::BlockDevice(path) => (DeviceSpec::BlockDevice { path: path.clone() }, path),
-    };
-    let mut options = Options::new(device, config.size_bytes);
-    options.memory_bytes = shares.slabs_bytes;
-    let (slabs, recovery) = SlabStore::open(options)?;
-    tracing::info!(location = %location.display(), ?recovery, "cache opened");
-    warn_of_small_index(config.size_bytes, shares)?;
-    Ok(OpenCache { location: location.display().to_string(), slabs })
-}
-
-fn warn_of_small_index(cache_bytes: u64, shares: &Shares) -> Result<(), StartError> {
-    let object_bytes_min = shares.object_bytes_min(cache_bytes)?;
+fn warn_of_small_index(slabs_bytes: u64, shares: &Shares) -> Result<(), StartError> {
+    let object_bytes_min = shares.object_bytes_min(slabs_bytes)?;
     if object_bytes_min > OBJECT_BYTES_USUAL {
         tracing::warn!(
             object_bytes_min,
@@ -151,11 +140,6 @@ fn open_listings(config: Option<&CacheConfig>, memory_bytes: u64) -> Result<Arc<
         }
         Some(CacheLocation::BlockDevice(_)) | None => Ok(Database::in_memory(memory_bytes)?),
     }
-}
-
-fn make_directory(path: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(path)
-        .map_err(|source| StartError::CacheDirectory { path: path.to_owned(), source })
 }
 
 /// Connects the stores of each mount, in the order of its tree. Mounts of one store may have different credentials,

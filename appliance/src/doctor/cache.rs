@@ -13,6 +13,7 @@ use super::Finding;
 use super::sys::{Alignment, direct_io_alignment};
 use crate::config::units::SizeText;
 use crate::config::{CacheConfig, CacheLocation};
+use crate::daemon::open_cache;
 
 /// Bytes that the speed test writes and reads.
 const PROBE_BYTES: usize = 64 << 20;
@@ -35,7 +36,11 @@ const KINDS: [(FsType, &str); 6] = [
 
 pub(super) fn examine(config: &CacheConfig) -> Vec<Finding> {
     match &config.location {
-        CacheLocation::Directory(directory) => examine_directory(directory, config.size_bytes),
+        CacheLocation::Directory(directory) => {
+            let mut findings = examine_directory(directory, config.size_bytes);
+            findings.push(passthrough(directory, config.large.is_some()));
+            findings
+        }
         CacheLocation::BlockDevice(device) => vec![examine_device(device, config.size_bytes)],
     }
 }
@@ -70,6 +75,22 @@ fn examine_directory(directory: &Path, size_bytes: u64) -> Vec<Finding> {
         alignment(&check, &probe),
         speed(&check, &probe),
     ]
+}
+
+/// Whether the kernel will read large files by itself.
+fn passthrough(directory: &Path, wanted: bool) -> Finding {
+    let check = format!("cache {}: passthrough", directory.display());
+    if !wanted {
+        return Finding::ok(check, "switched off");
+    }
+    match open_cache::probe(directory) {
+        Ok(()) => Finding::ok(check, "the kernel reads large complete files by itself"),
+        Err(reason) => Finding::warn(
+            check,
+            format!("{reason}; large files are read through the daemon"),
+            "use Linux 6.9 or later, run as root, and keep the cache on ext4 or xfs; or cache.passthrough = \"off\"",
+        ),
+    }
 }
 
 /// A file in the cache directory that goes away with this value.
@@ -133,12 +154,16 @@ fn space(check: &str, directory: &Path, file: &File, size_bytes: u64) -> Finding
     Finding::ok(check, found)
 }
 
-/// Bytes allocated by the files directly in the directory.
+/// Bytes allocated by the files in the directory and in those below it.
 fn held_bytes(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    // st_blocks counts units of 512 bytes (inode(7)).
-    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
+    let held = |entry: fs::DirEntry| match entry.metadata().ok()? {
+        metadata if metadata.is_dir() => Some(held_bytes(&entry.path())),
+        // st_blocks counts units of 512 bytes (inode(7)).
+        metadata => Some(metadata.blocks() * 512),
+    };
+    entries.filter_map(held).sum()
 }
 
 fn alignment(check: &str, probe: &Probe) -> Finding {
@@ -219,14 +244,14 @@ mod tests {
     use crate::doctor::Level;
 
     fn directory(path: &Path, size_bytes: u64) -> Vec<Finding> {
-        examine(&CacheConfig { location: CacheLocation::Directory(path.to_owned()), size_bytes })
+        examine(&CacheConfig { location: CacheLocation::Directory(path.to_owned()), size_bytes, large: None })
     }
 
     #[test]
     fn a_directory_is_looked_at_and_left_as_it_was() {
         let dir = tempfile::tempdir().expect("temp dir");
         let findings = directory(dir.path(), 1 << 20);
-        assert_eq!(findings.len(), 4, "{findings:?}");
+        assert_eq!(findings.len(), 5, "{findings:?}");
         let space = &findings[1];
         assert!(space.check.ends_with(": space") && space.level == Level::Ok, "{space:?}");
         assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 0);
@@ -240,7 +265,7 @@ mod tests {
         let missing = directory(&dir.path().join("none"), 1 << 20).remove(0);
         assert!(missing.level == Level::Fail && missing.fix.contains("cache.dir"), "{missing:?}");
         let device = CacheLocation::BlockDevice(dir.path().join("none"));
-        let findings = examine(&CacheConfig { location: device, size_bytes: 1 << 20 });
+        let findings = examine(&CacheConfig { location: device, size_bytes: 1 << 20, large: None });
         assert!(findings[0].level == Level::Fail && findings[0].fix.contains("cache.device"), "{findings:?}");
     }
 }

@@ -84,7 +84,7 @@ impl FileSystem for ReadWriteTree {
     type Worker = Worker;
 
     fn worker(&self, _index: usize) -> io::Result<Self::Worker> {
-        let reader = self.shared.tree.slabs.as_ref().map(LocalReader::new).transpose()?;
+        let reader = self.shared.tree.cache.as_ref().map(LocalReader::new).transpose()?;
         Ok(Worker { reader, buffer: Vec::new() })
     }
 
@@ -191,7 +191,7 @@ impl FileSystem for ReadWriteTree {
     }
 
     fn devices(&self) -> Vec<Device<'_>> {
-        self.shared.tree.slabs.as_ref().map(LocalReader::devices).unwrap_or_default()
+        self.shared.tree.cache.as_ref().map(LocalReader::devices).unwrap_or_default()
     }
 
     fn device_read_done(

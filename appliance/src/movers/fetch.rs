@@ -7,6 +7,7 @@ use futures::StreamExt;
 use slab_store::BLOCK_BYTES;
 
 use super::flights::OwnedRun;
+use super::inserts::LandedRun;
 use super::{Block, Movers};
 use crate::memory::{Class, Reservation};
 use crate::object::Object;
@@ -48,7 +49,10 @@ impl Movers {
         let _slot = self.slots.take(class).await;
         let counters = &object.store.counters;
         counters.read_started();
-        match self.fetch_body(object, &mut run, memory).await {
+        let mut landed = LandedRun::new(object, run.blocks().start);
+        let fetched = self.fetch_body(object, &mut run, &mut landed, memory).await;
+        self.inserts.queue_run(landed).await;
+        match fetched {
             Ok(()) => counters.read_succeeded(),
             Err(error) => {
                 counters.read_failed(&error);
@@ -62,6 +66,7 @@ impl Movers {
         &self,
         object: &Arc<Object>,
         run: &mut OwnedRun,
+        landed: &mut LandedRun,
         mut memory: Reservation,
     ) -> Result<(), ufs::Error> {
         let range = object.bytes_of(&run.blocks());
@@ -75,17 +80,17 @@ impl Movers {
                 let block_len = left.min(u64::from(BLOCK_BYTES)) as usize;
                 if let Some(pieces) = assembly.take(&mut chunk, block_len) {
                     left -= block_len as u64;
-                    self.land(object, run, Block::new(pieces, memory.split(block_len as u64))).await;
+                    self.land(run, landed, Block::new(pieces, memory.split(block_len as u64))).await;
                 }
             }
         }
         Ok(())
     }
 
-    async fn land(&self, object: &Arc<Object>, run: &mut OwnedRun, block: Block) {
+    async fn land(&self, run: &mut OwnedRun, landed: &mut LandedRun, block: Block) {
         let index = run.blocks().start;
         if let Some(flight) = run.land(block.clone()) {
-            self.inserts.queue(Arc::clone(object), index, block, flight).await;
+            self.inserts.landed(landed, index, block, flight).await;
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::status::ReadStatus;
 #[derive(Default)]
 pub struct ReadCounters {
     bytes: AtomicU64,
-    slab_hits: AtomicU64,
+    cache_hits: AtomicU64,
     memory_hits: AtomicU64,
     misses: AtomicU64,
     errors: AtomicU64,
@@ -19,8 +19,8 @@ impl ReadCounters {
         self.count(&self.memory_hits, bytes);
     }
 
-    pub(super) fn served_from_slabs(&self, bytes: u64) {
-        self.count(&self.slab_hits, bytes);
+    pub(super) fn served_from_cache(&self, bytes: u64) {
+        self.count(&self.cache_hits, bytes);
     }
 
     pub(super) fn served_from_store(&self, bytes: u64) {
@@ -39,12 +39,12 @@ impl ReadCounters {
     /// The counters for `forebay status`.
     pub fn status(&self) -> ReadStatus {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (slab_hits, memory_hits) = (get(&self.slab_hits), get(&self.memory_hits));
+        let (cache_hits, memory_hits) = (get(&self.cache_hits), get(&self.memory_hits));
         let (misses, errors) = (get(&self.misses), get(&self.errors));
         ReadStatus {
-            requests: slab_hits + memory_hits + misses + errors,
+            requests: cache_hits + memory_hits + misses + errors,
             bytes: get(&self.bytes),
-            slab_hits,
+            cache_hits,
             memory_hits,
             misses,
             errors,

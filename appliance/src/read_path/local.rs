@@ -1,8 +1,9 @@
-//! [`LocalReader`]: what one session thread needs to read the slabs.
+//! [`LocalReader`]: what one session thread needs to read the cache.
 //!
 //! Two ways. Where the transport has memory of the request itself, the slabs are read into it by the transport's own ring
 //! ([`PlannedRead`]): no switch, no copy, many at once. Elsewhere, and for the few plans that need more room than a
-//! request has (a small piece of a block in a slab that is still open), the thread waits for a ring of its own.
+//! request has (a small piece of a block in a slab that is still open), the thread waits for a ring of its own. So it does for
+//! large objects that are not read by the kernel itself: they are in files of their own, which the transport does not know.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,9 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fuse_fast::Errno;
 use fuse_fast::reply::ReplyBuffer;
 use fuse_fast::types::{Device, DeviceIndex, DeviceRead, ReadToken};
-use slab_store::{PlannedRead, ReadOutcome, Reader, SlabStore, Step};
+use slab_store::{PlannedRead, ReadOutcome, Step};
 use ufs::ByteRange;
 
+use crate::cache::{Cache, CacheReader};
 use crate::object::Object;
 
 /// The one device that the slabs are on.
@@ -20,8 +22,8 @@ const SLABS: DeviceIndex = DeviceIndex(0);
 
 /// Reads of one thread. Those that the transport carries out are at most as many as it has requests.
 pub struct LocalReader {
-    slabs: SlabStore,
-    reader: Reader,
+    cache: Cache,
+    reader: CacheReader,
     /// Tells the tokens of this reader from those of one before it, which a panic ended.
     generation: u32,
     flights: Vec<PlannedRead>,
@@ -43,17 +45,18 @@ pub(super) enum InPlace {
 
 impl LocalReader {
     /// The devices that a transport must know to read slabs.
-    pub fn devices(slabs: &SlabStore) -> Vec<Device<'_>> {
+    pub fn devices(cache: &Cache) -> Vec<Device<'_>> {
+        let slabs = &cache.slabs;
         let unit_bytes = slabs.unit_bytes();
         slabs.descriptor().map(|file| Device { file, unit_bytes }).into_iter().collect()
     }
 
     /// For the calling thread.
-    pub fn new(slabs: &SlabStore) -> io::Result<Self> {
+    pub fn new(cache: &Cache) -> io::Result<Self> {
         static GENERATIONS: AtomicU32 = AtomicU32::new(0);
         Ok(Self {
-            slabs: slabs.clone(),
-            reader: slabs.reader()?,
+            cache: cache.clone(),
+            reader: cache.reader()?,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             flights: Vec::new(),
             free: Vec::new(),
@@ -63,12 +66,12 @@ impl LocalReader {
 
     /// Reads, waiting for the device.
     pub(super) fn read(&mut self, object: &Object, range: ByteRange) -> ReadOutcome<'_> {
-        self.reader.read(&object.cache_key, range.start, range.len() as usize, object.size_bytes)
+        self.reader.read(object, range)
     }
 
-    /// Whether a transport can read the slabs.
-    pub(super) fn can_read_in_place(&self) -> bool {
-        self.slabs.descriptor().is_some()
+    /// Whether a transport can read the object: it lies in slabs on a device.
+    pub(super) fn can_read_in_place(&self, object: &Object) -> bool {
+        self.cache.large(object).is_none() && self.cache.slabs.descriptor().is_some()
     }
 
     /// Begins a read into the memory of its request.
@@ -77,7 +80,7 @@ impl LocalReader {
             self.flights.push(PlannedRead::default());
             self.flights.len() as u32 - 1
         });
-        let (slabs, read) = (&self.slabs, &mut self.flights[flight as usize]);
+        let (slabs, read) = (&self.cache.slabs, &mut self.flights[flight as usize]);
         let (key, len) = (&object.cache_key, range.len() as usize);
         let step = reply.with(|memory| slabs.start(read, key, range.start, len, object.size_bytes, memory));
         self.take(flight, step, reply)
@@ -96,7 +99,7 @@ impl LocalReader {
             return InPlace::Miss(reply);
         };
         let result = result.map_err(|errno| io::Error::from_raw_os_error(errno.get()));
-        let slabs = &self.slabs;
+        let slabs = &self.cache.slabs;
         let step = reply.with(|memory| slabs.finish(read, result, memory));
         self.take(flight, step, reply)
     }

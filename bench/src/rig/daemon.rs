@@ -12,6 +12,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::machine::cpu_time_of;
 use super::mountinfo::mounted_on;
 use super::{interrupt, sys};
 
@@ -35,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) cache_size: String,
     /// As on the command line; `None` leaves the default.
     pub(crate) memory: Option<String>,
+    /// Further arguments.
+    pub(crate) more: Vec<String>,
 }
 
 impl Setup {
@@ -68,6 +71,7 @@ impl Setup {
         if let Some(memory) = &self.memory {
             command.args(["--memory", memory]);
         }
+        command.args(&self.more);
         command.env("AWS_ACCESS_KEY_ID", "testaccess").env("AWS_SECRET_ACCESS_KEY", "testsecret");
         command.env_remove("AWS_SESSION_TOKEN").env_remove("AWS_PROFILE");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -117,6 +121,11 @@ impl Daemon {
             bail!("the daemon ended with {status}{}", self.log());
         }
         Ok(())
+    }
+
+    /// CPU time that it has used.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        cpu_time_of(self.child.id())
     }
 
     /// Resident memory in bytes: (now, at most so far). From /proc/PID/status, proc(5).

@@ -63,6 +63,7 @@ pub(crate) fn run(demo: &Demo) -> anyhow::Result<()> {
         dir: dir.sub("forebay")?,
         cache_size: format!("{cache_gib}GiB"),
         memory: None,
+        more: Vec::new(),
     };
     let rows = epochs(&setup, &server, &files, demo.readers)?;
     print_table(&rows);

@@ -1,4 +1,4 @@
-//! A cached large file read from front to back with direct reads of 1 MiB, against the same file on the local file system.
+//! A large file in slabs (without passthrough) read from front to back with direct reads of 1 MiB, against the same file on the local file system.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -29,7 +29,9 @@ pub(crate) fn run(common: &Common) -> anyhow::Result<Report> {
     let local = dir.sub("local")?;
     write_copy(&local, &file)?;
     let mut server = ServerProcess::start(&dataset)?;
-    let daemon = setup(&server, &dir, "mount", &format!("{}MiB", 2 * size_mib))?.start()?;
+    let mut setup = setup(&server, &dir, "mount", &format!("{}MiB", 2 * size_mib))?;
+    setup.more.extend(["--passthrough", "off"].map(str::to_owned));
+    let daemon = setup.start()?;
     warm_up(&daemon.mountpoint(), std::slice::from_ref(&file))?;
     let gets_before = server.counts()?.get;
 
@@ -55,7 +57,7 @@ pub(crate) fn run(common: &Common) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn write_copy(root: &Path, file: &File) -> anyhow::Result<()> {
+pub(super) fn write_copy(root: &Path, file: &File) -> anyhow::Result<()> {
     let path = root.join(&file.path);
     std::fs::create_dir_all(path.parent().context("a file lies in a directory")?)?;
     let mut out = std::fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
