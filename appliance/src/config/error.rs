@@ -9,7 +9,7 @@ use super::credentials_file::CredentialsError;
 use super::passthrough::InvalidPassthroughMode;
 use super::transport::InvalidTransport;
 use super::tree_path::InvalidTreePath;
-use super::units::{InvalidDuration, InvalidSize, SizeText};
+use super::units::{InvalidDuration, InvalidRate, InvalidSize, SizeText};
 
 /// Where a setting was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,23 @@ pub enum ValueError {
         /// The text, empty when it held credentials.
         text: String,
     },
+    /// No pattern of paths.
+    #[error("{text:?} is no pattern: {reason}; write paths inside the mount with *, ?, [..], {{..}} and **")]
+    Pattern {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Not what a close can wait for.
+    #[error("{text:?} is nothing that a close can wait for; allowed: no, local, remote")]
+    SyncOnClose {
+        /// The text.
+        text: String,
+    },
+    /// No bandwidth.
+    #[error(transparent)]
+    Rate(#[from] InvalidRate),
     /// An empty text.
     #[error("is empty; leave the key out to use its default")]
     Empty,

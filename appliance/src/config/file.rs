@@ -1,13 +1,16 @@
 //! From the text of a configuration file to [`GivenConfig`].
 
+use globset::{GlobBuilder, GlobMatcher};
 use toml::de::DeTable;
 
 use super::error::{ConfigError, ValueError};
 use super::given::{
-    GivenCache, GivenConfig, GivenCredentials, GivenMount, GivenStore, GivenTree, GivenWriteback,
+    GivenCache, GivenConfig, GivenCredentials, GivenMount, GivenRule, GivenStore, GivenTree, GivenWriteback,
 };
 use super::keys;
 use super::reader::{Source, Table};
+use super::units;
+use crate::writeback::SyncOnClose;
 
 /// Reads the text of a file; every error names the line.
 pub(super) fn parse(source: &Source<'_>) -> Result<GivenConfig, ConfigError> {
@@ -48,7 +51,41 @@ fn read_writeback(table: &Table<'_>) -> Result<GivenWriteback, ConfigError> {
         files_max: table.count("files_max", 1000, 100_000_000)?,
         tree_depth: table.count("tree_depth", 0, 16)?,
         rename_max: table.count("rename_max", 0, 10_000_000)?,
+        delay_large: table.duration("delay_large")?,
+        delay_small: table.duration("delay_small")?,
+        small_file: table.size("small_file")?,
+        period: table.duration("period")?,
+        part_size: table.size("part_size")?,
+        uploads_max: table.count("uploads_max", 1, 256)?,
+        upload_bandwidth: table.parsed("upload_bandwidth", units::parse_rate)?,
+        sync_on_close: table.parsed("sync_on_close", parse_sync_on_close)?,
+        rules: table.sections("rule", &keys::RULE)?.iter().map(read_rule).collect::<Result<_, _>>()?,
     })
+}
+
+fn read_rule(table: &Table<'_>) -> Result<GivenRule, ConfigError> {
+    let fix = "write path = \"logs/**\"";
+    Ok(GivenRule {
+        path: table.parsed("path", parse_pattern)?.ok_or_else(|| missing(table, "path", fix))?,
+        delay: table.duration("delay")?,
+        period: table.duration("period")?,
+    })
+}
+
+fn parse_pattern(text: &str) -> Result<GlobMatcher, ValueError> {
+    let glob = GlobBuilder::new(text).literal_separator(true).build();
+    let invalid =
+        |error: globset::Error| ValueError::Pattern { text: text.to_owned(), reason: error.to_string() };
+    Ok(glob.map_err(invalid)?.compile_matcher())
+}
+
+fn parse_sync_on_close(text: &str) -> Result<SyncOnClose, ValueError> {
+    match text {
+        "no" => Ok(SyncOnClose::No),
+        "local" => Ok(SyncOnClose::Local),
+        "remote" => Ok(SyncOnClose::Remote),
+        _ => Err(ValueError::SyncOnClose { text: text.to_owned() }),
+    }
 }
 
 fn read_store(table: &Table<'_>) -> Result<GivenStore, ConfigError> {

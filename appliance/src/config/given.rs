@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use globset::GlobMatcher;
 use ufs::Location;
 
 use super::consistency::Consistency;
@@ -11,6 +12,7 @@ use super::error::Place;
 use super::passthrough::PassthroughMode;
 use super::transport::Transport;
 use super::tree_path::TreePath;
+use crate::writeback::SyncOnClose;
 
 /// A value and where it was given.
 #[derive(Clone, Debug)]
@@ -83,6 +85,35 @@ pub struct GivenWriteback {
     pub tree_depth: Option<Given<u32>>,
     /// Most names that a rename of a directory moves.
     pub rename_max: Option<Given<u32>>,
+    /// Pause of large files.
+    pub delay_large: Option<Given<Duration>>,
+    /// Pause of small files.
+    pub delay_small: Option<Given<Duration>>,
+    /// Where large begins.
+    pub small_file: Option<Given<u64>>,
+    /// How often open files are sent.
+    pub period: Option<Given<Duration>>,
+    /// Length of parts.
+    pub part_size: Option<Given<u64>>,
+    /// Transfers at once.
+    pub uploads_max: Option<Given<u32>>,
+    /// Bytes a second.
+    pub upload_bandwidth: Option<Given<u64>>,
+    /// What a close waits for.
+    pub sync_on_close: Option<Given<SyncOnClose>>,
+    /// Other settings for some paths.
+    pub rules: Vec<GivenRule>,
+}
+
+/// `[[writeback.rule]]` as given.
+#[derive(Debug)]
+pub struct GivenRule {
+    /// The paths.
+    pub path: Given<GlobMatcher>,
+    /// Pause after the last change.
+    pub delay: Option<Given<Duration>>,
+    /// How often open files are sent.
+    pub period: Option<Given<Duration>>,
 }
 
 /// Settings of a store as given.

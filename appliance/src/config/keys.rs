@@ -122,6 +122,27 @@ pub static WRITEBACK: Section = Section {
         key("files_max", "count, 1000 to 100000000", "1000000"),
         key("tree_depth", "count, 0 to 16", "1"),
         key("rename_max", "count, 0 to 10000000", "10000"),
+        key("delay_large", "time", "2s"),
+        key("delay_small", "time", "10s"),
+        key("small_file", "size", "16MiB"),
+        key("period", "time", "10s"),
+        key("part_size", "size, at least 5MiB", "16MiB"),
+        key("uploads_max", "count, 1 to 256", "8"),
+        key("upload_bandwidth", "size a second, such as 200MiB/s", "no limit"),
+        key("sync_on_close", "no, local or remote", "no"),
+        key("rule", "sections", "none"),
+    ],
+    shared: &[],
+};
+
+/// Other settings for some paths; the first that matches holds.
+pub static RULE: Section = Section {
+    name: "[[writeback.rule]]",
+    prefix: "writeback.rule.",
+    own: &[
+        key("path", "pattern of paths inside the mount", "required"),
+        key("delay", "time", "delay_large or delay_small"),
+        key("period", "time", "period for small files, none for large ones"),
     ],
     shared: &[],
 };
@@ -159,7 +180,7 @@ pub static TREE: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 6] = [&TOP, &CACHE, &STORE, &WRITEBACK, &MOUNT, &TREE];
+pub static SECTIONS: [&Section; 7] = [&TOP, &CACHE, &STORE, &WRITEBACK, &RULE, &MOUNT, &TREE];
 
 #[cfg(test)]
 mod tests {
@@ -193,6 +214,13 @@ mod tests {
         assert_eq!(of(&WRITEBACK, "rename_max"), crate::config::RENAME_DEFAULT.to_string());
         assert_eq!(of(&CACHE, "large_file_min"), size(crate::config::LARGE_FILE_BYTES_DEFAULT));
         assert_eq!(of(&CACHE, "scrub_rate"), size(crate::config::SCRUB_RATE_DEFAULT));
+        let settings = crate::writeback::Settings::default();
+        assert_eq!(of(&WRITEBACK, "delay_large"), time(settings.delay_large));
+        assert_eq!(of(&WRITEBACK, "delay_small"), time(settings.delay_small));
+        assert_eq!(of(&WRITEBACK, "small_file"), size(settings.small_file_bytes));
+        assert_eq!(of(&WRITEBACK, "period"), time(settings.period));
+        assert_eq!(of(&WRITEBACK, "part_size"), size(settings.part_bytes));
+        assert_eq!(of(&WRITEBACK, "uploads_max"), settings.uploads_max.to_string());
         assert_eq!(of(&MOUNT, "consistency"), crate::config::Consistency::DEFAULT.to_string());
         assert_eq!(of(&MOUNT, "transport"), crate::config::Transport::DEFAULT.to_string());
     }

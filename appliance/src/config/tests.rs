@@ -314,7 +314,30 @@ fn a_read_write_mount_needs_a_place_for_what_is_written() {
     assert_eq!((mount.read_write, mount.file_mode, mount.dir_mode), (true, 0o644, 0o755));
     let small = format!("[writeback]\ndir = \"/w\"\ndirty_limit = \"1MiB\"\n{writes}");
     assert_eq!(refused(&small), "forebay.toml:3: writeback.dirty_limit: 1MiB is too small; at least 16MiB");
-    assert_eq!(parse(MOUNT).expect("read-only").writeback, None);
+    assert!(parse(MOUNT).expect("read-only").writeback.is_none());
+}
+
+#[test]
+fn settings_of_write_back_are_read_and_checked() {
+    let writes = format!("{MOUNT}read_write = true\n[writeback]\ndir = \"/w\"\n");
+    let rule = "[[writeback.rule]]\npath = \"logs/**\"\nperiod = \"3s\"\n";
+    let config =
+        parse(&format!("{writes}upload_bandwidth = \"200MiB/s\"\nsync_on_close = \"remote\"\n{rule}"));
+    let settings = config.expect("valid").writeback.expect("writes").settings;
+    assert_eq!(settings.bandwidth_bytes, Some(200 << 20));
+    assert_eq!(settings.sync_on_close, crate::writeback::SyncOnClose::Remote);
+    assert!(settings.rules[0].paths.is_match("logs/a/b") && !settings.rules[0].paths.is_match("other"));
+    for (line, said) in [
+        ("upload_bandwidth = \"200MiB\"", "is no bandwidth"),
+        ("upload_bandwidth = \"0B/s\"", "is no bandwidth"),
+        ("part_size = \"1MiB\"", "at least 5MiB"),
+        ("sync_on_close = \"yes\"", "allowed: no, local, remote"),
+        ("[[writeback.rule]]\npath = \"a[\"", "is no pattern"),
+        ("[[writeback.rule]]\nperiod = \"1s\"", "path is missing"),
+    ] {
+        let error = refused(&format!("{writes}{line}\n"));
+        assert!(error.contains(said), "{line}: {error}");
+    }
 }
 
 #[test]

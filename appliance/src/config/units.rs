@@ -34,6 +34,13 @@ pub struct InvalidDuration {
     text: String,
 }
 
+/// The text is no bandwidth.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no bandwidth; a bandwidth is a size for each second, above none, such as 200MiB/s")]
+pub struct InvalidRate {
+    text: String,
+}
+
 /// The units of a size, for messages.
 pub const SIZE_UNITS_TEXT: &str = "B, KiB, MiB, GiB, TiB, PiB, KB, MB, GB, TB, PB";
 /// The units of a time, for messages.
@@ -48,6 +55,12 @@ pub fn parse_size(text: &str) -> Result<u64, InvalidSize> {
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     let millis = parse(text, &TIME_UNITS_MS).ok_or_else(|| InvalidDuration { text: text.to_owned() })?;
     Ok(Duration::from_millis(millis))
+}
+
+/// Bytes a second of `200MiB/s`; at least one.
+pub fn parse_rate(text: &str) -> Result<u64, InvalidRate> {
+    let rate = text.strip_suffix("/s").and_then(|size| parse_size(size).ok()).filter(|rate| *rate > 0);
+    rate.ok_or_else(|| InvalidRate { text: text.to_owned() })
 }
 
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {

@@ -82,7 +82,7 @@ impl Mounted {
             return Self::run(config, (tree, None), &kernel, session, parts.unmounted);
         };
         let (overlay, writeback) = staged::open(config, settings, &parts, &tree).await?;
-        let written = ReadWriteTree::new(Arc::clone(&tree), overlay);
+        let written = ReadWriteTree::new(Arc::clone(&tree), overlay, writeback.clone());
         let session = serve(config, &parts, Arc::new(written))?;
         Self::run(config, (tree, Some(writeback)), &kernel, session, parts.unmounted)
     }

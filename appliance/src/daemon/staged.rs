@@ -21,7 +21,7 @@ pub(super) async fn open(
     parts: &Parts,
     tree: &MountedTree,
 ) -> Result<(Arc<Overlay>, Writeback), StartError> {
-    let settings = Arc::new(writeback::Settings::default());
+    let settings = Arc::clone(&config.settings);
     let delays = Writeback::delays(&settings);
     let directory = directory_of(mount, config, &parts.stores);
     let options =

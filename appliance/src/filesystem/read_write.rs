@@ -31,6 +31,7 @@ use super::handles::Handles;
 use crate::overlay::file::OverlayFile;
 use crate::overlay::{MergedListing, Overlay};
 use crate::read_path::LocalReader;
+use crate::writeback::Writeback;
 
 /// Flushes that run at once. Those of the staging directory's journal are shared, so more would only wait for each other.
 const FLUSHES_MAX: usize = 16;
@@ -44,6 +45,7 @@ pub struct ReadWriteTree {
 struct Shared {
     tree: Arc<MountedTree>,
     overlay: Arc<Overlay>,
+    writeback: Writeback,
     files: Handles<OpenedFile>,
     directories: Handles<MergedListing>,
     flushes: Arc<Semaphore>,
@@ -63,11 +65,12 @@ pub struct Worker {
 
 impl ReadWriteTree {
     /// The file system over the mount's parts.
-    pub fn new(tree: Arc<MountedTree>, overlay: Arc<Overlay>) -> Self {
+    pub fn new(tree: Arc<MountedTree>, overlay: Arc<Overlay>, writeback: Writeback) -> Self {
         Self {
             shared: Arc::new(Shared {
                 tree,
                 overlay,
+                writeback,
                 files: Handles::default(),
                 directories: Handles::default(),
                 flushes: Arc::new(Semaphore::new(FLUSHES_MAX)),

@@ -70,6 +70,22 @@ impl Writeback {
         }
     }
 
+    /// Sends what is at a path now, and returns when the store has it. `Err(None)` when the store refuses it.
+    pub async fn send(&self, path: &str) -> Result<(), Option<StageError>> {
+        let mut until = None;
+        loop {
+            let progress = self.flush(path, until).await?;
+            if progress.is_done() {
+                return Ok(());
+            }
+            // One try is made whatever an earlier one got.
+            if progress.is_refused && until.is_some() {
+                return Err(None);
+            }
+            until = Some(progress.until);
+        }
+    }
+
     fn progress(&self, path: &str, until: u64) -> FlushProgress {
         let events = self.engine.staging.events_below(path);
         let left: Vec<&EventView> = events.iter().filter(|event| event.seq.0 <= until).collect();

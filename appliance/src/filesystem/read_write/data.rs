@@ -14,6 +14,7 @@ use crate::errno::{of_overlay, of_stage};
 use crate::overlay::file::{Source, read_local as read_local_bytes};
 use crate::overlay::{OverlayError, without_set_id_bits};
 use crate::read_path::OpenFile;
+use crate::writeback::SyncOnClose;
 
 impl ReadWriteTree {
     pub(super) fn read_file(
@@ -173,7 +174,21 @@ impl ReadWriteTree {
         let Some(open) = self.shared.files.get(handle.0) else { return reply.error(Errno::EBADF) };
         let number = NodeNumber(open.file.number());
         let closed = if open.writes { self.overlay().staging().touch(number) } else { Ok(()) };
-        reply.result(closed.map_err(|error| of_stage(&error)));
+        match (closed, self.shared.writeback.settings().sync_on_close) {
+            (Ok(()), SyncOnClose::Local) if open.writes => self.sync_file(handle, reply),
+            (Ok(()), SyncOnClose::Remote) if open.writes => self.send_file(number, reply),
+            (closed, _) => reply.result(closed.map_err(|error| of_stage(&error))),
+        }
+    }
+
+    /// Answers when the store has what the file holds now; an error when it refuses.
+    fn send_file(&self, number: NodeNumber, reply: Reply<()>) {
+        let Some(path) = self.overlay().staging().path(number) else { return reply.ok(()) };
+        let fs = self.clone();
+        self.shared.tree.runtime.spawn(async move {
+            let sent = fs.shared.writeback.send(&path).await;
+            reply.result(sent.map_err(|error| error.map_or(Errno::EIO, |error| of_stage(&error))));
+        });
     }
 
     pub(super) fn sync_file(&self, handle: FileHandle, reply: Reply<()>) {
