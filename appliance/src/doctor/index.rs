@@ -47,7 +47,7 @@ mod tests {
 
     fn finding(cache_bytes: u64, memory_bytes: u64) -> Finding {
         let location = CacheLocation::Directory("/cache".into());
-        examine(&CacheConfig { location, size_bytes: cache_bytes }, memory_bytes)
+        examine(&CacheConfig { location, size_bytes: cache_bytes, large: None }, memory_bytes)
     }
 
     #[test]
