@@ -9,7 +9,9 @@ use crate::rig::fileset::Dataset;
 use crate::rig::report::Report;
 use crate::rig::{interrupt, server_process};
 use crate::scenarios::demo::{self, Demo};
-use crate::scenarios::{Common, cold_seq, large_files, list_import, rss, server, stat, warm_seq, warm_small};
+use crate::scenarios::{
+    Common, cold_seq, large_files, list_import, rss, server, small_transports, stat, warm_seq, warm_small,
+};
 
 /// The demo of Forebay and the measurements of docs/PERFORMANCE.md.
 ///
@@ -29,6 +31,8 @@ enum Command {
     ColdSeq(ScenarioArgs),
     /// Cached files of 100 KB with 8 readers, against the local file system
     WarmSmall(ScenarioArgs),
+    /// The same over io_uring and /dev/fuse, and served by the library fuser
+    SmallTransports(ScenarioArgs),
     /// Cached 1 GiB file in direct reads of 1 MiB, against the local file system
     WarmSeq(ScenarioArgs),
     /// A complete large file that the kernel reads by itself, against the local file system
@@ -82,10 +86,11 @@ struct ScenarioArgs {
 
 type Scenario = fn(&Common) -> anyhow::Result<Report>;
 
-const ALL: [Scenario; 8] = [
+const ALL: [Scenario; 9] = [
     server::run,
     cold_seq::run,
     warm_small::run,
+    small_transports::run,
     warm_seq::run,
     large_files::run,
     stat::run,
@@ -103,6 +108,7 @@ impl Cli {
             }
             Command::ColdSeq(args) => measure(args, &[cold_seq::run]),
             Command::WarmSmall(args) => measure(args, &[warm_small::run]),
+            Command::SmallTransports(args) => measure(args, &[small_transports::run]),
             Command::WarmSeq(args) => measure(args, &[warm_seq::run]),
             Command::LargeFiles(args) => measure(args, &[large_files::run]),
             Command::Stat(args) => measure(args, &[stat::run]),

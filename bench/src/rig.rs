@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod fileset;
+pub(crate) mod fuser_mirror;
 pub(crate) mod interrupt;
 pub(crate) mod machine;
 pub(crate) mod mountinfo;

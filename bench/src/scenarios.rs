@@ -6,6 +6,7 @@ pub(crate) mod large_files;
 pub(crate) mod list_import;
 pub(crate) mod rss;
 pub(crate) mod server;
+pub(crate) mod small_transports;
 pub(crate) mod stat;
 pub(crate) mod warm_seq;
 pub(crate) mod warm_small;
