@@ -13,6 +13,7 @@ use fuse_fast::{
 use staging::{Attributes, NodeType, NodeView, RenameMode};
 
 use super::{OpenedFile, ReadWriteTree};
+use crate::config::TreePath;
 use crate::errno::of_overlay;
 use crate::filesystem::answering::answer;
 use crate::overlay::{MergedEntry, MergedListing, NewKind, OverlayError, Shown, Took, moment};
@@ -22,6 +23,10 @@ type Place<'a> = (NodeId, &'a OsStr);
 
 impl ReadWriteTree {
     pub(super) fn look_up(&self, parent: NodeId, name: &OsStr, reply: Reply<Entry>) {
+        if name.len() > TreePath::NAME_BYTES_MAX {
+            // The kernel itself lets up to 1024 bytes pass.
+            return reply.error(Errno::ENAMETOOLONG);
+        }
         let Some(name) = name.to_str().map(str::to_owned) else { return reply.error(Errno::ENOENT) };
         let fs = self.clone();
         answer(&self.shared.tree.runtime, reply, async move {
