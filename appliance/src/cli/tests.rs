@@ -12,7 +12,7 @@ use super::status::Human;
 use crate::config::{CacheLocation, Config, Consistency};
 use crate::status::{
     BranchStatus, CacheStatus, FeatureStatus, LargeFilesStatus, MemoryStatus, MountStatus, PassthroughStatus,
-    ReadStatus, Status, StoreStatus, WarmStatus,
+    ReadStatus, Status, StoreStatus, TransportStatus, WarmStatus,
 };
 use crate::warm::Progress;
 
@@ -178,6 +178,13 @@ fn example() -> Status {
             },
             FeatureStatus { name: "WRITEBACK_CACHE".into(), taken: false, reason: "read only".into() },
         ],
+        transport: TransportStatus {
+            used: "dev".into(),
+            wanted: "auto".into(),
+            fallbacks: 1,
+            reason: "this kernel has no FUSE over io_uring".into(),
+            ring_bytes_max: 0,
+        },
         passthrough: PassthroughStatus { active: true, opens: 30, cached_opens: 4, failures: 0 },
         ..MountStatus::default()
     };
@@ -255,6 +262,7 @@ mount    /mnt/data (ttl=30s)
          /labels = file:///srv/labels
          reads 1000, 1GiB: 90.0% cache, 2.5% memory, 7.5% stores; 1 errors
          names 1200 known (160KiB), 2 hidden; requests 5000, 0 dropped
+         transport dev: this kernel has no FUSE over io_uring
          large files opened: 30 passed through, 4 not, 0 failed
          fuse PARALLEL_DIROPS
 store    s3://frames/train/: 75 reads, 75MiB, 1 errors

@@ -113,7 +113,7 @@ fn unknown_keys_are_named_with_line_suggestion_and_choices() {
         (
             "memmory = \"1GiB\"\n".to_owned(),
             "forebay.toml:1: unknown key \"memmory\" in the top level; did you mean \"memory\"? \
-             allowed: memory, io_threads, control_socket, cache, store, mount",
+             allowed: memory, io_threads, control_socket, cache, store, writeback, mount",
         ),
         (
             "[cache]\nbandwidth = 1\n".to_owned(),
