@@ -1,7 +1,7 @@
 //! Attaching a FUSE connection to a mount point, and detaching it.
 //!
 //! Parts: `options` is what to mount with; `mount_point` checks the place; `direct` is mount(2) for root,
-//! `fusermount` the setuid helper for everyone else; `mount_info` reads /proc/self/mountinfo; `error` says what is
+//! `fusermount` the setuid helper for everyone else; `mount_info` reads /proc/thread-self/mountinfo; `error` says what is
 //! wrong and what to do.
 //!
 //! Flow: check the place, open /dev/fuse, mount, and hand out a [`FuseDevice`], which unmounts when it is dropped

@@ -6,9 +6,14 @@
 //! is kept apart, and at a cut all of it, none, or a random part is lost, with writes torn between sectors, as
 //! [`Survivors`] says. It is what dm-log-writes does, without modules and at the speed of memory.
 //!
+//! A host that comes back after a cut has another boot id, by which software tells a crash of its own from one of the
+//! machine. So the thread that makes a disk gets a mount namespace of its own, with a boot id that changes at each
+//! restart; processes that it starts are in there too.
+//!
 //! Flow: [`CutDisk::arm`] sets the point of the cut; a test works on [`CutDisk::path`] until errors tell it that the power is
 //! gone, ends its processes, and calls [`CutDisk::restart`], after which ext4 has replayed its journal.
 
+mod boot_id;
 mod one_file;
 mod storage;
 
@@ -27,6 +32,7 @@ use tempfile::TempDir;
 
 use crate::loop_device::{losetup, system_program};
 use crate::{detach, run};
+use boot_id::BootId;
 use one_file::OneFile;
 use storage::Storage;
 pub use storage::{Survivors, Trigger};
@@ -40,24 +46,26 @@ pub struct CutDisk {
     plugging: Arc<AtomicU64>,
     session: Option<Session<OneFile>>,
     device: Option<PathBuf>,
+    boot_id: BootId,
     dir: TempDir,
 }
 
 impl CutDisk {
-    /// A disk of `size_bytes` with an empty ext4, mounted.
+    /// A disk of `size_bytes` with an empty ext4, mounted, for this thread and what it starts.
     pub fn new(size_bytes: u64) -> Self {
         let dir = tempfile::Builder::new().prefix("forebay-cut-").tempdir();
         let dir = dir.expect("make a temporary directory");
         for name in ["fuse", "mnt"] {
             std::fs::create_dir(dir.path().join(name)).expect("make a directory");
         }
+        let boot_id = BootId::faked(&dir.path().join("boot_id"));
         let durable = tempfile::tempfile().expect("make a temporary file");
         durable.set_len(size_bytes).expect("size a temporary file");
         let storage = Arc::new(Mutex::new(Storage::new(durable)));
         let plugging: Arc<AtomicU64> = Arc::default();
         let file = OneFile { storage: Arc::clone(&storage), size_bytes, plugging: Arc::clone(&plugging) };
         let session = serve(&dir.path().join("fuse"), file);
-        let mut disk = Self { storage, plugging, session: Some(session), device: None, dir };
+        let mut disk = Self { storage, plugging, session: Some(session), device: None, boot_id, dir };
         disk.attach();
         // ext4 without lazy initialisation: no writes of its own later on.
         let mut mkfs = system_program("mkfs.ext4");
@@ -105,6 +113,7 @@ impl CutDisk {
         self.plugging.fetch_add(1, Ordering::AcqRel);
         let powered = self.storage.lock().power_on(survivors, &mut SmallRng::seed_from_u64(seed));
         powered.expect("a temporary file takes it");
+        self.boot_id.change();
         self.attach();
         self.mount();
     }

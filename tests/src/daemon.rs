@@ -44,7 +44,8 @@ impl<'s> Daemon<'s> {
         let mut daemon = Self { setup, child, watchdog: Some(watchdog), ended: false };
         eventually("the daemon mounts and answers", START_TIME_MAX, || {
             let ended = daemon.child.try_wait().expect("wait for a child of ours");
-            assert!(ended.is_none(), "the daemon ended: {}", ended.expect("checked"));
+            daemon.ended = ended.is_some();
+            assert!(!daemon.ended, "the daemon ended: {ended:?}");
             daemon.is_ready().then_some(())
         });
         daemon

@@ -7,10 +7,11 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-/// Type and source of the file system that is mounted last at exactly this path, such as `fuse.forebay`.
+/// Type and source of the file system that is mounted last at exactly this path, such as `fuse.forebay`. A thread may
+/// have mounts of its own, so its table counts and not the process's.
 /// Fields of a line: proc_pid_mountinfo(5).
 pub fn mounted_at(path: &Path) -> Option<(String, String)> {
-    let table = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").expect("/proc is mounted");
     let path = path.to_str().expect("test paths are UTF-8");
     let mount = table.lines().filter_map(parse).rfind(|mount| mount.0 == path);
     mount.map(|(_, kind, source)| (kind.to_owned(), source.to_owned()))

@@ -25,6 +25,7 @@ pub struct Setup {
     top: String,
     cache: String,
     store: String,
+    writeback: String,
     mounts: String,
     mountpoints: Vec<PathBuf>,
     transport: String,
@@ -42,6 +43,7 @@ impl Setup {
             top: "memory = \"128MiB\"\n".to_owned(),
             cache: String::new(),
             store: String::new(),
+            writeback: String::new(),
             mounts: String::new(),
             mountpoints: Vec::new(),
             transport: std::env::var(TRANSPORT).unwrap_or_else(|_| "dev".to_owned()),
@@ -97,6 +99,12 @@ impl Setup {
     /// A setting of `[store]` with a text value.
     pub fn store(mut self, key: &str, value: &str) -> Self {
         writeln!(self.store, "{key} = {value:?}").expect("a String takes all");
+        self
+    }
+
+    /// The lines of `[writeback]`.
+    pub fn writeback(mut self, text: &str) -> Self {
+        self.writeback = format!("[writeback]\n{text}");
         self
     }
 
@@ -192,8 +200,9 @@ impl Setup {
     pub fn run_command(&self) -> Command {
         let file = self.dir.path().join("forebay.toml");
         let socket = self.control_socket();
-        let (top, cache, store, mounts) = (&self.top, &self.cache, &self.store, &self.mounts);
-        let text = format!("control_socket = {socket:?}\n{top}{cache}[store]\n{store}{mounts}");
+        let (top, cache, store) = (&self.top, &self.cache, &self.store);
+        let (writeback, mounts) = (&self.writeback, &self.mounts);
+        let text = format!("control_socket = {socket:?}\n{top}{cache}[store]\n{store}{writeback}{mounts}");
         fs::write(&file, text).expect("write the configuration");
         let mut command = self.command();
         command.arg("run").arg("--config").arg(file);

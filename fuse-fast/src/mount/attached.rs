@@ -20,7 +20,7 @@ impl AttachedMount {
     /// Finds the mount that was just made at `path`.
     pub(super) fn new(path: PathBuf) -> Result<AttachedMount, MountError> {
         let not_readable = |source| MountError::System {
-            operation: "reading /proc/self/mountinfo",
+            operation: "reading /proc/thread-self/mountinfo",
             path: path.clone(),
             source,
         };

@@ -1,4 +1,4 @@
-//! What /proc/self/mountinfo says (format: proc_pid_mountinfo(5)).
+//! What /proc/thread-self/mountinfo says (format: proc_pid_mountinfo(5)).
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +18,7 @@ pub(crate) struct MountedAt {
 impl MountedAt {
     /// The last mount at exactly `path`, which has no symbolic links.
     pub(crate) fn find(path: &Path) -> io::Result<Option<MountedAt>> {
-        Ok(find_in(&fs::read("/proc/self/mountinfo")?, path))
+        Ok(find_in(&fs::read("/proc/thread-self/mountinfo")?, path))
     }
 }
 

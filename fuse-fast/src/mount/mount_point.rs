@@ -20,7 +20,9 @@ pub(super) fn check(mount_point: &Path, options: &MountOptions) -> Result<PathBu
             Err(MountError::Busy { path, source_name: mounted.source })
         }
         Ok(_) => Ok(path),
-        Err(source) => Err(MountError::System { operation: "reading /proc/self/mountinfo", path, source }),
+        Err(source) => {
+            Err(MountError::System { operation: "reading /proc/thread-self/mountinfo", path, source })
+        }
     }
 }
 
