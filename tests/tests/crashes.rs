@@ -1,15 +1,18 @@
-//! Checkpoints under power cuts: no byte that was fsynced is lost, no journal becomes unreadable, and the store never
-//! shows a manifest without its shards.
+//! Checkpoints under power cuts and kills: no byte that was fsynced is lost, no journal becomes unreadable, and the store
+//! never shows a manifest without its shards.
 //!
-//! Cache and staged files lie on a disk whose power goes at a chosen write or flush. The store stays up. Each round writes
-//! checkpoints until the power goes, ends the daemon, gives power back with what the medium had kept, and starts the
-//! daemon again on it, with whatever the rounds before left there.
+//! Cache and staged files lie on a disk whose power goes at a chosen write or flush. Each round writes checkpoints until
+//! the power goes or the daemon is killed, with the store in reach or not, and starts the daemon again on what the medium
+//! had kept, with whatever the rounds before left there.
 
 #![expect(clippy::unwrap_used, reason = "a failure of a step ends the test")]
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use forebay_tests::{
@@ -24,6 +27,7 @@ const SHARDS: u64 = 2;
 /// Checkpoints that stay; older ones are removed, as trainers do.
 const KEPT: u64 = 2;
 const STEPS_MAX: u64 = 40;
+const WORK_TIME_MAX: Duration = Duration::from_secs(30);
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(60);
 const TEST_TIME_MAX: Duration = Duration::from_secs(1800);
 
@@ -43,6 +47,8 @@ struct Book {
     removed_below: u64,
     /// What `latest` names at least.
     latest: Option<u64>,
+    /// Files that were synced, over all rounds.
+    synced: Arc<AtomicU64>,
 }
 
 fn seed(checkpoint: u64, shard: u64) -> u64 {
@@ -57,16 +63,18 @@ fn manifest(checkpoint: u64) -> Vec<u8> {
     format!("{SHARDS} shards of step {checkpoint}\n").into_bytes()
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, bytes: &[u8], book: &Book) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    book.synced.fetch_add(1, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Writes under a passing name, and makes the rename durable too.
-fn publish(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+fn publish(dir: &Path, name: &str, bytes: &[u8], book: &Book) -> io::Result<()> {
     let passing = dir.join(format!("{name}.tmp"));
-    write_synced(&passing, bytes)?;
+    write_synced(&passing, bytes, book)?;
     fs::rename(passing, dir.join(name))?;
     File::open(dir)?.sync_all()
 }
@@ -78,12 +86,12 @@ fn save(root: &Path, checkpoint: u64, book: &mut Book) -> io::Result<()> {
     book.checkpoints.resize(checkpoint as usize + 1, Promised::default());
     for shard in 0..SHARDS {
         let bytes = synthetic_bytes(seed(checkpoint, shard), 0..SHARD_BYTES);
-        write_synced(&dir.join(format!("__{shard}_0.distcp")), &bytes)?;
+        write_synced(&dir.join(format!("__{shard}_0.distcp")), &bytes, book)?;
         book.checkpoints[checkpoint as usize].shards += 1;
     }
-    publish(&dir, ".metadata", &manifest(checkpoint))?;
+    publish(&dir, ".metadata", &manifest(checkpoint), book)?;
     book.checkpoints[checkpoint as usize].manifest = true;
-    publish(&root.join("run"), "latest", checkpoint.to_string().as_bytes())?;
+    publish(&root.join("run"), "latest", checkpoint.to_string().as_bytes(), book)?;
     book.latest = Some(checkpoint);
     Ok(())
 }
@@ -106,8 +114,17 @@ fn remove(root: &Path, checkpoint: u64, book: &mut Book) -> io::Result<()> {
     }
 }
 
-/// Writes checkpoints until the power goes.
-fn work(disk: &CutDisk, root: &Path, book: &mut Book) {
+/// How a life of the daemon ends.
+#[derive(Clone, Copy, Debug)]
+enum Crash {
+    /// The power goes.
+    Power(Trigger),
+    /// SIGKILL, when this many files have been synced.
+    Kill(u64),
+}
+
+/// Writes checkpoints until they fail.
+fn work(root: &Path, book: &mut Book) -> Option<io::Error> {
     for _ in 0..STEPS_MAX {
         let next = book.checkpoints.len() as u64;
         let step = save(root, next, book).and_then(|()| match next.checked_sub(KEPT) {
@@ -115,14 +132,42 @@ fn work(disk: &CutDisk, root: &Path, book: &mut Book) {
             None => Ok(()),
         });
         if let Err(error) = step {
-            assert!(!disk.is_powered(), "step {next} failed with the power on: {error}");
-            return;
-        }
-        if !disk.is_powered() {
-            return;
+            return Some(error);
         }
     }
-    disk.cut();
+    None
+}
+
+/// Works until the daemon and, if so planned, the disk are gone. While the store is out of reach a name that only it can
+/// know gives EIO; then there is less work, and what was synced before has to hold all the same.
+fn work_and_crash(
+    disk: &CutDisk,
+    daemon: Daemon<'_>,
+    book: &mut Book,
+    (crash, store_is_down): (Crash, bool),
+) {
+    let root = daemon.mountpoint().to_owned();
+    match crash {
+        Crash::Power(trigger) => {
+            disk.arm(trigger);
+            let error = work(&root, book);
+            let is_expected = error.is_none() || !disk.is_powered() || store_is_down;
+            assert!(is_expected, "failed with the power on: {error:?}");
+            disk.cut();
+            daemon.kill();
+        }
+        Crash::Kill(after) => {
+            let until = book.synced.load(Ordering::Relaxed) + after;
+            let synced = Arc::clone(&book.synced);
+            thread::scope(|scope| {
+                let worker = scope.spawn(|| work(&root, book));
+                eventually("files are synced", WORK_TIME_MAX, || {
+                    (synced.load(Ordering::Relaxed) >= until || worker.is_finished()).then_some(())
+                });
+                daemon.kill();
+            });
+        }
+    }
 }
 
 /// Everything that was promised is there, byte for byte. The number of promises that were broken.
@@ -180,20 +225,30 @@ fn setup(s3: &S3, disk: &CutDisk, delay: &str) -> Setup {
         .cache_dir_at(&disk.path())
         .writeback(&format!("delay_small = {delay:?}\ndelay_large = {delay:?}\ndirty_limit = \"256MiB\"\n"))
         .s3(s3)
+        .impatient()
         .lives_at_most(TEST_TIME_MAX)
         .mount_text(&format!("url = {:?}\nread_write = true\n", s3.url("")))
 }
 
-/// One life of the daemon that ends in a cut.
-fn round(setup: &Setup, disk: &mut CutDisk, s3: &S3, book: &mut Book, trigger: Trigger, seed: u64) -> usize {
+/// One life of the daemon, through which the store may be out of reach; gives the number of promises that those before it broke.
+fn round(
+    setup: &Setup,
+    disk: &mut CutDisk,
+    s3: &S3,
+    book: &mut Book,
+    how: (Crash, bool),
+    seed: u64,
+) -> usize {
     let daemon = setup.start();
     let broken = broken_promises(daemon.mountpoint(), book);
     check_store(s3, book);
-    disk.arm(trigger);
-    work(disk, daemon.mountpoint(), book);
+    s3.faults().set(|knobs| knobs.down = how.1);
+    work_and_crash(disk, daemon, book, how);
+    s3.faults().set(|knobs| knobs.down = false);
     check_store(s3, book);
-    daemon.kill();
-    disk.restart(Survivors::ALL[(seed % 3) as usize], seed);
+    if !disk.is_powered() {
+        disk.restart(Survivors::ALL[(seed % 3) as usize], seed);
+    }
     broken
 }
 
@@ -209,36 +264,64 @@ fn drain(daemon: &Daemon<'_>, s3: &S3, book: &Book) {
     check_store(s3, book);
 }
 
-fn cuts(triggers: impl Iterator<Item = Trigger>) {
+fn crash(rounds: impl Iterator<Item = (Crash, bool)>) {
     let s3 = S3::start();
     let mut disk = CutDisk::new(DISK_BYTES);
     let setup = setup(&s3, &disk, "50ms");
     let mut book = Book::default();
     let mut count = 0;
-    for (seed, trigger) in (0..).zip(triggers) {
-        let broken = round(&setup, &mut disk, &s3, &mut book, trigger, seed);
-        assert_eq!(broken, 0, "before cut {seed} ({trigger:?})");
+    for (seed, how) in (0..).zip(rounds) {
+        let broken = round(&setup, &mut disk, &s3, &mut book, how, seed);
+        assert_eq!(broken, 0, "before crash {seed}: {how:?}");
         count += 1;
     }
     let daemon = setup.start();
-    assert_eq!(broken_promises(daemon.mountpoint(), &book), 0, "after the last cut");
+    assert_eq!(broken_promises(daemon.mountpoint(), &book), 0, "after the last crash");
     drain(&daemon, &s3, &book);
-    println!("{count} cuts, {} checkpoints, 0 promises broken", book.checkpoints.len());
+    println!("{count} crashes, {} checkpoints, 0 promises broken", book.checkpoints.len());
 }
 
 #[test]
-fn nothing_that_was_synced_is_lost_in_a_few_cuts() {
+fn nothing_that_was_synced_is_lost_in_a_few_crashes() {
     require!(missing_fuse(), missing_loop_devices());
-    cuts([Trigger::Flushes(3), Trigger::Writes(40), Trigger::Flushes(14), Trigger::Writes(201)].into_iter());
+    let (up, down) = (false, true);
+    crash(
+        [
+            (Crash::Power(Trigger::Flushes(3)), up),
+            (Crash::Power(Trigger::Writes(40)), down),
+            (Crash::Kill(7), up),
+            (Crash::Power(Trigger::Flushes(14)), up),
+            (Crash::Kill(5), down),
+            (Crash::Power(Trigger::Writes(201)), up),
+        ]
+        .into_iter(),
+    );
+}
+
+/// Every third of them while the store can't be reached.
+fn crash_often(crashes: impl Iterator<Item = Crash>) {
+    crash(crashes.zip(0..).map(|(crash, round)| (crash, round % 3 == 2)));
 }
 
 #[test]
 #[ignore = "long"]
-fn nothing_that_was_synced_is_lost_in_two_hundred_cuts() {
+fn nothing_that_was_synced_is_lost_in_cuts_after_each_flush() {
     require!(missing_fuse(), missing_loop_devices());
-    let after_each_flush = (1..=100).map(Trigger::Flushes);
-    let in_between = (0..100).map(|round| Trigger::Writes(1 + round * 37 % 400));
-    cuts(after_each_flush.chain(in_between));
+    crash_often((1..=100).map(|count| Crash::Power(Trigger::Flushes(count))));
+}
+
+#[test]
+#[ignore = "long"]
+fn nothing_that_was_synced_is_lost_in_cuts_between_flushes() {
+    require!(missing_fuse(), missing_loop_devices());
+    crash_often((0..100).map(|round| Crash::Power(Trigger::Writes(1 + round * 37 % 400))));
+}
+
+#[test]
+#[ignore = "long"]
+fn nothing_that_was_synced_is_lost_in_kills() {
+    require!(missing_fuse(), missing_loop_devices());
+    crash_often((0..100).map(|round| Crash::Kill(round * 13 % 29)));
 }
 
 /// The test of the test: a disk that confirms flushes without carrying them out must be found.
@@ -251,12 +334,10 @@ fn a_disk_that_lies_is_found() {
     let setup = setup(&s3, &disk, "1h");
     let mut book = Book::default();
     // a first life on an honest disk, so that there is something to start from
-    round(&setup, &mut disk, &s3, &mut book, Trigger::Flushes(30), 1);
+    round(&setup, &mut disk, &s3, &mut book, (Crash::Power(Trigger::Flushes(30)), false), 1);
     let daemon = setup.start();
     disk.lie_about_flushes();
-    disk.arm(Trigger::Writes(400));
-    work(&disk, daemon.mountpoint(), &mut book);
-    daemon.kill();
+    work_and_crash(&disk, daemon, &mut book, (Crash::Power(Trigger::Writes(400)), false));
     disk.restart(Survivors::Nothing, 0);
     let daemon = setup.start();
     assert!(broken_promises(daemon.mountpoint(), &book) > 0, "lost bytes went unnoticed");
