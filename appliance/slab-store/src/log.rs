@@ -5,15 +5,12 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use crate::budget::Budget;
-use crate::checksum::PAGE_BYTES;
+use crate::checksum::{BLOCK_PAGES, PAGE_BYTES};
 use crate::format::footer::{Meta, QueueKind, RECORD_BYTES, Record};
 use crate::geometry::{Geometry, LARGE_BLOCK_BYTES, SlabId, UNIT_BYTES, Units};
-use crate::key::{BLOCK_BYTES, BlockIndex, Fingerprint, ObjectKey};
+use crate::key::{BlockIndex, Fingerprint, ObjectKey};
 use crate::segment::{Frozen, Segments, copy_overlap};
 use crate::sys::AlignedBuf;
-
-/// Pages of the largest block.
-pub(crate) const BLOCK_PAGES: usize = BLOCK_BYTES as usize / PAGE_BYTES;
 
 /// A block with its checksums, ready to be appended.
 pub(crate) struct NewBlock<'a> {

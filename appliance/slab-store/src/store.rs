@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use crate::checksum::{PAGE_BYTES, append, block_crc, page_crc};
+use crate::checksum::{BLOCK_PAGES, block_and_page_crcs, block_crc};
 use crate::error::{InsertError, OpenError};
 use crate::format::footer::QueueKind;
 use crate::geometry::LARGE_BLOCK_BYTES;
-use crate::key::{BLOCK_BYTES, BlockIndex, BlockSeed, ObjectKey};
-use crate::log::{BLOCK_PAGES, NewBlock};
+use crate::key::{BLOCK_BYTES, BlockIndex, ObjectKey};
+use crate::log::NewBlock;
 use crate::log_state::NoRoom;
 use crate::open;
 use crate::options::Options;
@@ -240,34 +240,10 @@ pub(crate) fn new_block<'a>(
     data: &'a [&'a [u8]],
 ) -> NewBlock<'a> {
     let seed = object.seed(block);
-    NewBlock {
-        key: object,
-        block,
-        name: object.fingerprint(block),
-        len,
-        crc: block_crc(seed, data.iter().copied()),
-        pages: if len >= LARGE_BLOCK_BYTES { page_crcs(seed, data) } else { [0; BLOCK_PAGES] },
-        data,
-        freq: 0,
-    }
-}
-
-/// Checksums of the pages of a block whose parts may end anywhere.
-fn page_crcs(seed: BlockSeed, data: &[&[u8]]) -> [u32; BLOCK_PAGES] {
-    let mut crcs = [0; BLOCK_PAGES];
-    let (mut page, mut filled) = (0, 0);
-    for part in data {
-        let mut part = *part;
-        while !part.is_empty() {
-            let (head, rest) = part.split_at(part.len().min(PAGE_BYTES - filled));
-            crcs[page] = match filled {
-                0 => page_crc(seed, page as u32, head),
-                _ => append(crcs[page], head),
-            };
-            part = rest;
-            filled = (filled + head.len()) % PAGE_BYTES;
-            page += usize::from(filled == 0);
-        }
-    }
-    crcs
+    let (crc, pages) = if len >= LARGE_BLOCK_BYTES {
+        block_and_page_crcs(seed, data)
+    } else {
+        (block_crc(seed, data.iter().copied()), [0; BLOCK_PAGES])
+    };
+    NewBlock { key: object, block, name: object.fingerprint(block), len, crc, pages, data, freq: 0 }
 }

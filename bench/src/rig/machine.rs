@@ -64,6 +64,14 @@ pub(crate) fn drop_caches(what: Forget) -> anyhow::Result<()> {
         .context("drop the page cache (needs root)")
 }
 
+/// Uses and gives back some memory more than `bytes`. A virtual machine's host takes free memory away and gives it back
+/// page by page when it is next used, which would be counted against whoever fills the page cache first.
+pub(crate) fn touch_memory(bytes: u64) {
+    const SPARE_BYTES: u64 = 256 << 20;
+    let touched = vec![1u8; usize::try_from(bytes + SPARE_BYTES).unwrap_or(0)];
+    drop(std::hint::black_box(touched));
+}
+
 /// Fails when the file system of `dir` has less than this free.
 pub(crate) fn require_free_space(dir: &Path, wanted_bytes: u64) -> anyhow::Result<()> {
     let about = statvfs(dir).with_context(|| format!("statvfs {}", dir.display()))?;

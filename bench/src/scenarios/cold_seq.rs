@@ -1,5 +1,6 @@
 //! A large object that is not cached, read from front to back through the mount, against parallel ranged GETs of the same
-//! object with a plain client. Each run takes an object of its own, so nothing is ever warm.
+//! object with a plain client. Each run takes an object of its own, so nothing is ever warm. Before each of them memory is
+//! touched: see [`touch_memory`].
 
 use std::fs::File as Opened;
 use std::io::Read;
@@ -12,6 +13,7 @@ use s3_server::synthetic_difference;
 use super::{Common, setup};
 use crate::rig::fileset::{Dataset, File};
 use crate::rig::interrupt;
+use crate::rig::machine::touch_memory;
 use crate::rig::plain_client::PlainClient;
 use crate::rig::report::{Figure, Goal, Report, Series};
 use crate::rig::server_process::ServerProcess;
@@ -39,9 +41,11 @@ pub(crate) fn run(common: &Common) -> anyhow::Result<Report> {
         let rate = |elapsed: Duration| size_mib as f64 / elapsed.as_secs_f64();
         for (series, at_a_time) in plain.iter_mut().zip(PARTS_AT_A_TIME) {
             interrupt::check()?;
+            touch_memory(file.object.size_bytes);
             let key = file.path.to_string_lossy();
             series.push(rate(client.get_ranges(&key, file.object.size_bytes, PART_BYTES, at_a_time)?));
         }
+        touch_memory(file.object.size_bytes);
         mount.push(rate(read_through(&daemon.mountpoint(), &file)?));
     }
     daemon.stop()?;
