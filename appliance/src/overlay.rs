@@ -4,7 +4,7 @@
 //! change. What a change does to the staged tree, and when it reaches a store, is not decided here.
 //!
 //! Parts: `lookup` merges names; `listing` merges directories; `adoption` takes over; `change` makes, removes and
-//! renames; `attributes` sets modes, times and extended attributes; [`file`] reads and writes; `below` finds the
+//! renames; `attributes` sets modes, times and extended attributes; [`mod@file`] reads and writes; `below` finds the
 //! namespace's directory under a staged one.
 //!
 //! Flow of a change: find out what the namespace has under the names concerned, which may ask a store; then, with the
