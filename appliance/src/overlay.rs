@@ -5,7 +5,7 @@
 //!
 //! Parts: `lookup` merges names; `listing` merges directories; `adoption` takes over; `change` makes, removes and
 //! renames; `attributes` sets modes, times and extended attributes; [`mod@file`] reads and writes; `below` finds the
-//! namespace's directory under a staged one.
+//! namespace's directory under a staged one; [`hand_back`] forgets staged nodes that have become clean.
 //!
 //! Flow of a change: find out what the namespace has under the names concerned, which may ask a store; then, with the
 //! names locked, adopt what is clean and let the staged tree do the change. When the staged tree has changed a name
@@ -23,6 +23,7 @@ mod below;
 mod change;
 mod error;
 pub mod file;
+pub mod hand_back;
 mod listing;
 mod lookup;
 

@@ -3,7 +3,7 @@
 //! Parts: the `scheduler` gives due events to workers; `put` and `remove` carry one out, with `parts` (what is sent and what is
 //! copied inside the store), `multipart` (sending it), `content` (reading it off the disk) and `reconcile` (the store has
 //! something else than expected). `upload_log` remembers unfinished uploads over a crash, `failures` what goes wrong,
-//! `pacer` keeps to a bandwidth, `flush` waits. [`Settings`] are the keys of `[writeback]`.
+//! `pacer` keeps to a bandwidth, `flush` waits, `kept` gives up copies. [`Settings`] are the keys of `[writeback]`.
 //!
 //! Flow of a put, and the states that its file goes through:
 //!
@@ -27,6 +27,7 @@ mod disk_threads;
 mod engine;
 mod failures;
 mod flush;
+mod kept;
 mod multipart;
 mod pacer;
 mod parts;

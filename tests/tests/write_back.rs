@@ -6,7 +6,11 @@
 use std::fs::{self, File};
 use std::io::Write;
 
-use forebay_tests::{Daemon, MIB, S3, Setup, missing_fuse, require, synthetic_bytes};
+use std::time::Duration;
+
+use forebay_tests::{
+    Access, Daemon, MIB, S3, Setup, eventually, missing_fuse, read_whole, require, synthetic_bytes,
+};
 
 /// Nothing is sent by itself within a test.
 const LATER: &str = "[writeback]\ndelay_large = \"1h\"\ndelay_small = \"1h\"\npart_size = \"5MiB\"\n";
@@ -25,6 +29,11 @@ fn write(daemon: &Daemon<'_>, path: &str, data: &[u8]) {
 
 fn flush(daemon: &Daemon<'_>) {
     daemon.cli(&["flush", daemon.mountpoint().to_str().unwrap(), "--timeout", "60s"]).succeeded();
+}
+
+fn staged_nodes(daemon: &Daemon<'_>) -> u64 {
+    let room = nix::sys::statvfs::statvfs(daemon.mountpoint()).unwrap();
+    room.files() - room.files_free()
 }
 
 fn changed_keys(s3: &S3) -> Vec<String> {
@@ -106,5 +115,63 @@ fn a_close_can_wait_for_the_store() {
     let daemon = setup.start();
     fs::write(daemon.path("file"), b"there at once").unwrap();
     assert_eq!(s3.get(S3::BUCKET, "file").as_deref(), Some(&b"there at once"[..]));
+    daemon.terminate();
+}
+
+#[test]
+fn copies_stay_within_their_limit_and_are_read_from_the_store_then() {
+    require!(missing_fuse());
+    let s3 = S3::start();
+    let setup = setup(&s3, "kept_limit = \"6MiB\"\n");
+    let daemon = setup.start();
+    let files: Vec<_> =
+        (0..4).map(|seed| (format!("copy-{seed}"), synthetic_bytes(seed, 0..3 * MIB))).collect();
+    for (name, data) in &files {
+        write(&daemon, name, data);
+        flush(&daemon);
+    }
+    let dirty = synthetic_bytes(9, 0..12 * MIB);
+    write(&daemon, "dirty", &dirty);
+    eventually("copies are evicted", Duration::from_secs(20), || {
+        (daemon.figure("/mounts/0/writeback/kept_bytes") <= 6 * MIB).then_some(())
+    });
+    assert_eq!(daemon.figure("/mounts/0/writeback/dirty_bytes"), 12 * MIB);
+    s3.reset_stats();
+    for (name, data) in &files {
+        assert!(read_whole(&daemon.path(name), Access::Direct).unwrap() == data[..], "{name}");
+    }
+    assert!((6 * MIB..=9 * MIB).contains(&s3.stats().bytes_sent), "{} bytes", s3.stats().bytes_sent);
+    assert!(read_whole(&daemon.path("dirty"), Access::Direct).unwrap() == dirty[..]);
+    daemon.terminate();
+}
+
+/// 800 names are more than three quarters of 1000.
+#[test]
+fn clean_names_are_handed_back_and_stay_visible() {
+    require!(missing_fuse());
+    let s3 = S3::start();
+    let setup = setup(&s3, "files_max = 1000\n");
+    let daemon = setup.start();
+    fs::create_dir(daemon.path("run")).unwrap();
+    for number in 0..800 {
+        fs::write(daemon.path(&format!("run/{number:03}")), format!("file {number}")).unwrap();
+    }
+    flush(&daemon);
+    // The kernel of this mount knew all of them.
+    daemon.terminate();
+    let daemon = setup.start();
+    fs::write(daemon.path("run/dirty"), b"not sent").unwrap();
+    eventually("names are handed back", Duration::from_secs(60), || {
+        (staged_nodes(&daemon) < 750).then_some(())
+    });
+    let mut names: Vec<_> =
+        fs::read_dir(daemon.path("run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort_unstable();
+    assert_eq!(names.len(), 801);
+    for number in 0..800 {
+        let text = fs::read_to_string(daemon.path(&format!("run/{number:03}"))).unwrap();
+        assert_eq!(text, format!("file {number}"));
+    }
+    assert_eq!(fs::read(daemon.path("run/dirty")).unwrap(), b"not sent");
     daemon.terminate();
 }

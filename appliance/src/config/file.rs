@@ -48,6 +48,7 @@ fn read_writeback(table: &Table<'_>) -> Result<GivenWriteback, ConfigError> {
         section: Some(table.place()),
         dir: table.path("dir")?,
         dirty_limit: table.size("dirty_limit")?,
+        kept_limit: table.size("kept_limit")?,
         files_max: table.count("files_max", 1000, 100_000_000)?,
         tree_depth: table.count("tree_depth", 0, 16)?,
         rename_max: table.count("rename_max", 0, 10_000_000)?,

@@ -79,6 +79,8 @@ pub struct GivenWriteback {
     pub dir: Option<Given<PathBuf>>,
     /// Bytes that may wait.
     pub dirty_limit: Option<Given<u64>>,
+    /// Bytes of copies.
+    pub kept_limit: Option<Given<u64>>,
     /// Most staged names.
     pub files_max: Option<Given<u32>>,
     /// Directories that make a tree.

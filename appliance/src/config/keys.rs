@@ -119,6 +119,7 @@ pub static WRITEBACK: Section = Section {
     own: &[
         key("dir", "absolute path", "staging in cache.dir"),
         key("dirty_limit", "size, at least 16MiB", "50GiB"),
+        key("kept_limit", "size", "20GiB"),
         key("files_max", "count, 1000 to 100000000", "1000000"),
         key("tree_depth", "count, 0 to 16", "1"),
         key("rename_max", "count, 0 to 10000000", "10000"),
@@ -220,6 +221,7 @@ mod tests {
         assert_eq!(of(&WRITEBACK, "small_file"), size(settings.small_file_bytes));
         assert_eq!(of(&WRITEBACK, "period"), time(settings.period));
         assert_eq!(of(&WRITEBACK, "part_size"), size(settings.part_bytes));
+        assert_eq!(of(&WRITEBACK, "kept_limit"), size(settings.kept_limit_bytes));
         assert_eq!(of(&WRITEBACK, "uploads_max"), settings.uploads_max.to_string());
         assert_eq!(of(&MOUNT, "consistency"), crate::config::Consistency::DEFAULT.to_string());
         assert_eq!(of(&MOUNT, "transport"), crate::config::Transport::DEFAULT.to_string());

@@ -321,10 +321,11 @@ fn a_read_write_mount_needs_a_place_for_what_is_written() {
 fn settings_of_write_back_are_read_and_checked() {
     let writes = format!("{MOUNT}read_write = true\n[writeback]\ndir = \"/w\"\n");
     let rule = "[[writeback.rule]]\npath = \"logs/**\"\nperiod = \"3s\"\n";
-    let config =
-        parse(&format!("{writes}upload_bandwidth = \"200MiB/s\"\nsync_on_close = \"remote\"\n{rule}"));
+    let config = parse(&format!(
+        "{writes}upload_bandwidth = \"200MiB/s\"\nsync_on_close = \"remote\"\nkept_limit = \"1MiB\"\n{rule}"
+    ));
     let settings = config.expect("valid").writeback.expect("writes").settings;
-    assert_eq!(settings.bandwidth_bytes, Some(200 << 20));
+    assert_eq!((settings.bandwidth_bytes, settings.kept_limit_bytes), (Some(200 << 20), 1 << 20));
     assert_eq!(settings.sync_on_close, crate::writeback::SyncOnClose::Remote);
     assert!(settings.rules[0].paths.is_match("logs/a/b") && !settings.rules[0].paths.is_match("other"));
     for (line, said) in [

@@ -85,6 +85,7 @@ fn settings(given: &GivenWriteback) -> Result<Settings, ConfigError> {
         part_bytes: at_least(given.part_size.clone(), PART_BYTES_MIN)?.unwrap_or(defaults.part_bytes),
         uploads_max: given.uploads_max.as_ref().map_or(defaults.uploads_max, |given| given.value as usize),
         bandwidth_bytes: given.upload_bandwidth.as_ref().map(|given| given.value),
+        kept_limit_bytes: given.kept_limit.as_ref().map_or(defaults.kept_limit_bytes, |given| given.value),
         sync_on_close: given.sync_on_close.as_ref().map_or(defaults.sync_on_close, |given| given.value),
         rules: rules.collect(),
     })

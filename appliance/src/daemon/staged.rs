@@ -9,7 +9,7 @@ use super::mounted::Parts;
 use super::start::StartError;
 use crate::config::{MountConfig, WritebackConfig};
 use crate::filesystem::MountedTree;
-use crate::overlay::{Overlay, OverlayParts};
+use crate::overlay::{Overlay, OverlayParts, hand_back};
 use crate::status::LeftOverStatus;
 use crate::store::Store;
 use crate::writeback::{self, Below, Writeback};
@@ -45,7 +45,9 @@ pub(super) async fn open(
         settings,
         delays,
     })?;
-    Ok((Arc::new(overlay), writeback))
+    let overlay = Arc::new(overlay);
+    tokio::spawn(hand_back::run(Arc::downgrade(&overlay), writeback.published()));
+    Ok((overlay, writeback))
 }
 
 /// Reads the journal, which takes its time, so it does not run on a thread of the runtime.

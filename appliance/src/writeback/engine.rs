@@ -16,10 +16,10 @@ use super::disk_threads::DiskThreads;
 use super::failures::Failures;
 use super::multipart::Progress;
 use super::pacer::Pacer;
-use super::scheduler;
 use super::settings::Settings;
 use super::transfers::{Sent, Transfers};
 use super::upload_log::UploadLog;
+use super::{kept, scheduler};
 use crate::memory::Budget;
 use crate::status::{FailingStatus, WritebackStatus};
 
@@ -128,7 +128,11 @@ impl Writeback {
             }
         }));
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(scheduler::run(Arc::clone(&engine), stopped));
+        let evicting = kept::run(Arc::clone(&engine), directory, stopped.clone());
+        let publishing = scheduler::run(Arc::clone(&engine), stopped);
+        let task = tokio::spawn(async {
+            tokio::join!(publishing, evicting);
+        });
         Ok(Self { engine, stop, task: Arc::new(Mutex::new(Some(task))) })
     }
 
@@ -149,6 +153,11 @@ impl Writeback {
                 "not in the stores yet; the next start goes on with it"
             );
         }
+    }
+
+    /// Counts events that ended, of which most are published by then.
+    pub fn published(&self) -> watch::Receiver<u64> {
+        self.engine.ended.subscribe()
     }
 
     /// The settings that it runs with.

@@ -45,6 +45,8 @@ pub struct Settings {
     pub uploads_max: usize,
     /// Bytes a second to all stores of the mount; `None` is no limit.
     pub bandwidth_bytes: Option<u64>,
+    /// Bytes in the staging directory that the stores have too.
+    pub kept_limit_bytes: u64,
     /// What a close waits for.
     pub sync_on_close: SyncOnClose,
     /// The first that matches holds.
@@ -72,6 +74,7 @@ impl Default for Settings {
             part_bytes: 16 << 20,
             uploads_max: 8,
             bandwidth_bytes: None,
+            kept_limit_bytes: 20 << 30,
             sync_on_close: SyncOnClose::No,
             rules: Vec::new(),
         }

@@ -6,7 +6,7 @@ use crate::journal::Room;
 use crate::record::{Change, NodeKind};
 use crate::staging::Staging;
 use crate::tree::{Body, Node};
-use crate::types::NodeNumber;
+use crate::types::{Attributes, NodeNumber};
 
 /// Files that one record evicts.
 const EVICTED_A_RECORD: usize = 256;
@@ -56,13 +56,19 @@ impl Staging {
     }
 
     /// Nodes that the store has in full and that nothing refers to, at most `limit`, those first that were published
-    /// longest ago: the namespace can take them over.
-    pub fn releasable(&self, limit: usize) -> Vec<NodeNumber> {
+    /// longest ago: the namespace can take them over. Only those whose attributes it would show the same
+    /// (`is_shown_so`, told whether it is a directory); links and extended attributes it never does.
+    pub fn releasable(
+        &self,
+        limit: usize,
+        is_shown_so: impl Fn(&Attributes, bool) -> bool,
+    ) -> Vec<NodeNumber> {
         let tree = self.shared.tree.lock();
         let mut found: Vec<_> = tree
             .nodes
             .iter()
             .filter(|(number, node)| **number != NodeNumber::ROOT && is_releasable(node))
+            .filter(|(_, node)| is_shown_so(&node.meta.attributes, node.is_directory()))
             .map(|(number, node)| (node.meta.placed, *number))
             .collect();
         found.sort_unstable();
@@ -70,7 +76,7 @@ impl Staging {
     }
 
     /// Forgets a node that the store has in full: its name is the namespace's business again. False when it is
-    /// referred to, has names in it, or the store lacks something of it.
+    /// referred to, has names in it, or only this host knows something of it.
     pub fn release(&self, number: NodeNumber) -> Result<bool, StageError> {
         let mut tree = self.shared.tree_to_change()?;
         let Some(node) =
@@ -100,11 +106,12 @@ fn kept_bytes(node: &Node) -> Option<u64> {
 fn is_releasable(node: &Node) -> bool {
     let is_remote = node.meta.is_remote && node.event.is_none() && node.parent.is_some() && !node.is_held();
     is_remote
+        && node.meta.xattrs.is_empty()
         && match &node.body {
             Body::File(file) => !file.content.lock().is_dirty,
             Body::Directory(entries) => {
                 entries.is_empty() && node.meta.kind == NodeKind::Directory { opaque: false }
             }
-            Body::Symlink => true,
+            Body::Symlink => false,
         }
 }

@@ -37,10 +37,10 @@ fn clean_nodes_are_handed_back() {
     let rig = Rig::new();
     let run = rig.directory("run");
     let file = rig.file(run, "f", b"1");
-    assert_eq!(rig.staging.releasable(10), []);
+    assert_eq!(releasable(&rig), []);
     rig.wait(QUIET);
     rig.publish();
-    assert_eq!(rig.staging.releasable(10), [file], "the directory has a name in it");
+    assert_eq!(releasable(&rig), [file], "the directory has a name in it");
     rig.staging.reference(file, 1);
     assert!(!rig.staging.release(file).expect("it is not poisoned"));
     rig.staging.forget(file, 1);
@@ -49,6 +49,27 @@ fn clean_nodes_are_handed_back() {
     let rig = rig.kill();
     assert_eq!(rig.staging.lookup(ROOT, "run"), Lookup::Unknown);
     assert_eq!((rig.recovery.nodes, rig.recovery.removed_files), (0, 1), "its copy is no use any more");
+}
+
+#[test]
+fn what_only_this_host_knows_is_not_handed_back() {
+    let rig = Rig::new();
+    let link = NewNode { kind: NewKind::Symlink { target: "f".into() }, attributes: attributes() };
+    let link = rig.staging.create(ROOT, "link", link, None).expect("a free name").number;
+    let marked = rig.file(ROOT, "marked", b"1");
+    rig.staging.set_xattr(marked, "user.a", b"b", staging::XattrMode::Set).expect("it is there");
+    let plain = rig.file(ROOT, "plain", b"1");
+    rig.wait(QUIET);
+    rig.publish();
+    assert_eq!(releasable(&rig), [plain]);
+    assert_eq!(rig.staging.releasable(10, |_, _| false), []);
+    for number in [link, marked] {
+        assert!(!rig.staging.release(number).expect("it is not poisoned"));
+    }
+}
+
+fn releasable(rig: &Rig) -> Vec<NodeNumber> {
+    rig.staging.releasable(10, |_, _| true)
 }
 
 #[test]
