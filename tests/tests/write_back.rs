@@ -149,29 +149,32 @@ fn copies_stay_within_their_limit_and_are_read_from_the_store_then() {
 #[test]
 fn clean_names_are_handed_back_and_stay_visible() {
     require!(missing_fuse());
+    /// They do not wait for each other.
+    const TREES: u64 = 16;
     let s3 = S3::start();
     let setup = setup(&s3, "files_max = 1000\n");
     let daemon = setup.start();
-    fs::create_dir(daemon.path("run")).unwrap();
+    for tree in 0..TREES {
+        fs::create_dir(daemon.path(&format!("run-{tree}"))).unwrap();
+    }
+    let path = |daemon: &Daemon<'_>, number: u64| daemon.path(&format!("run-{}/{number}", number % TREES));
     for number in 0..800 {
-        fs::write(daemon.path(&format!("run/{number:03}")), format!("file {number}")).unwrap();
+        fs::write(path(&daemon, number), format!("file {number}")).unwrap();
     }
     flush(&daemon);
     // The kernel of this mount knew all of them.
     daemon.terminate();
     let daemon = setup.start();
-    fs::write(daemon.path("run/dirty"), b"not sent").unwrap();
+    fs::write(daemon.path("run-0/dirty"), b"not sent").unwrap();
     eventually("names are handed back", Duration::from_secs(60), || {
         (staged_nodes(&daemon) < 750).then_some(())
     });
-    let mut names: Vec<_> =
-        fs::read_dir(daemon.path("run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort_unstable();
-    assert_eq!(names.len(), 801);
+    let listed = (0..TREES).map(|tree| fs::read_dir(daemon.path(&format!("run-{tree}"))).unwrap().count());
+    assert_eq!(listed.sum::<usize>(), 801);
     for number in 0..800 {
-        let text = fs::read_to_string(daemon.path(&format!("run/{number:03}"))).unwrap();
+        let text = fs::read_to_string(path(&daemon, number)).unwrap();
         assert_eq!(text, format!("file {number}"));
     }
-    assert_eq!(fs::read(daemon.path("run/dirty")).unwrap(), b"not sent");
+    assert_eq!(fs::read(daemon.path("run-0/dirty")).unwrap(), b"not sent");
     daemon.terminate();
 }
