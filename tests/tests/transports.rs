@@ -41,7 +41,8 @@ fn bytes_are_the_same_from_store_memory_and_slabs() {
         let tree = Tree::odd(31);
         tree.each(|path, bytes| s3.put(path, bytes));
         s3.put_synthetic("more/big", LARGE_SEED, LARGE_BYTES);
-        let setup = setup.s3(&s3).mount(&s3.url(""), "immutable");
+        // in passthrough the kernel would read the large file without asking, and refuse odd pieces of direct I/O
+        let setup = setup.cache_setting("passthrough", "off").s3(&s3).mount(&s3.url(""), "immutable");
         let daemon = setup.start();
         daemon.cli(&["warm", "--wait", daemon.mountpoint().to_str().unwrap()]).succeeded();
         for file in &tree.files {
@@ -60,7 +61,7 @@ fn bytes_are_the_same_from_store_memory_and_slabs() {
             check_pieces(&open(&daemon.path("more/big"), access).unwrap());
         }
         assert_eq!(s3.stats().get, 0, "all of it comes from the slabs");
-        assert!(daemon.figure("/mounts/0/reads/slab_hits") > 500);
+        assert!(daemon.figure("/mounts/0/reads/cache_hits") > 500);
         assert_eq!(daemon.figure("/cache/checksum_mismatches"), 0);
         assert_eq!(daemon.status()["mounts"][0]["transport"]["used"], transport);
     });
