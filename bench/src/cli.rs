@@ -10,7 +10,8 @@ use crate::rig::report::Report;
 use crate::rig::{interrupt, server_process};
 use crate::scenarios::demo::{self, Demo};
 use crate::scenarios::{
-    Common, cold_seq, large_files, list_import, rss, server, small_transports, stat, warm_seq, warm_small,
+    Common, ckpt, cold_seq, drain, large_files, list_import, rss, server, small_transports, stat, warm_seq,
+    warm_small,
 };
 
 /// The demo of Forebay and the measurements of docs/PERFORMANCE.md.
@@ -43,6 +44,10 @@ enum Command {
     ListImport(ScenarioArgs),
     /// Resident memory with 200 streams open
     Rss(ScenarioArgs),
+    /// A checkpoint saved and read back, against the local file system
+    Ckpt(ScenarioArgs),
+    /// A checkpoint sent to the store, against plain multipart uploads, and reads meanwhile
+    Drain(ScenarioArgs),
     /// The S3 server alone, to see that it does not limit the others
     Server(ScenarioArgs),
     /// All scenarios, one after the other
@@ -79,6 +84,9 @@ struct ScenarioArgs {
     /// Size in MiB of the file of large-files
     #[arg(long, default_value_t = 4096)]
     large_mib: u64,
+    /// Size in MiB of each of the four files of ckpt and drain
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    shard_mib: u64,
     /// One line of JSON in place of a table
     #[arg(long)]
     json: bool,
@@ -86,7 +94,7 @@ struct ScenarioArgs {
 
 type Scenario = fn(&Common) -> anyhow::Result<Report>;
 
-const ALL: [Scenario; 9] = [
+const ALL: [Scenario; 11] = [
     server::run,
     cold_seq::run,
     warm_small::run,
@@ -96,6 +104,8 @@ const ALL: [Scenario; 9] = [
     stat::run,
     list_import::run,
     rss::run,
+    ckpt::run,
+    drain::run,
 ];
 
 impl Cli {
@@ -114,6 +124,8 @@ impl Cli {
             Command::Stat(args) => measure(args, &[stat::run]),
             Command::ListImport(args) => measure(args, &[list_import::run]),
             Command::Rss(args) => measure(args, &[rss::run]),
+            Command::Ckpt(args) => measure(args, &[ckpt::run]),
+            Command::Drain(args) => measure(args, &[drain::run]),
             Command::Server(args) => measure(args, &[server::run]),
             Command::All(args) => measure(args, &ALL),
         }
@@ -124,8 +136,13 @@ impl Cli {
 /// fails does not keep the next one from running.
 fn measure(args: ScenarioArgs, scenarios: &[Scenario]) -> anyhow::Result<()> {
     interrupt::listen()?;
-    let common =
-        Common { work_dir: args.work_dir, runs: args.runs, quick: args.quick, large_mib: args.large_mib };
+    let common = Common {
+        work_dir: args.work_dir,
+        runs: args.runs,
+        quick: args.quick,
+        large_mib: args.large_mib,
+        shard_mib: args.shard_mib,
+    };
     let mut failed = 0;
     for scenario in scenarios {
         interrupt::check()?;

@@ -11,4 +11,5 @@ pub(crate) mod readers;
 pub(crate) mod report;
 pub(crate) mod server_process;
 pub(crate) mod sys;
+pub(crate) mod uploader;
 pub(crate) mod workdir;

@@ -1,7 +1,9 @@
 //! What is measured.
 
+pub(crate) mod ckpt;
 pub(crate) mod cold_seq;
 pub(crate) mod demo;
+pub(crate) mod drain;
 pub(crate) mod large_files;
 pub(crate) mod list_import;
 pub(crate) mod rss;
@@ -27,6 +29,14 @@ pub(crate) struct Common {
     pub(crate) quick: bool,
     /// Size of the file of `large-files`.
     pub(crate) large_mib: u64,
+    /// Size of each of the four files of `ckpt` and `drain`.
+    pub(crate) shard_mib: u64,
+}
+
+impl Common {
+    fn shard_mib(&self) -> u64 {
+        if self.quick { self.shard_mib.min(128) } else { self.shard_mib }
+    }
 }
 
 /// A mount of the bucket of a server process.
@@ -39,7 +49,13 @@ fn setup(server: &ServerProcess, dir: &WorkDir, name: &str, cache_size: &str) ->
         cache_size: cache_size.to_owned(),
         memory: None,
         more: Vec::new(),
+        is_read_write: false,
     })
+}
+
+/// A mount that takes writes, and sends them when `forebay flush` says so.
+fn writing_setup(server: &ServerProcess, dir: &WorkDir) -> anyhow::Result<Setup> {
+    Ok(Setup { is_read_write: true, ..setup(server, dir, "mount", "1GiB")? })
 }
 
 /// Reads files once through a mount, so that the cache holds them.

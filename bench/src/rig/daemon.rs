@@ -21,6 +21,9 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often a condition is looked at while waiting for it.
 const POLL_TIME: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 15;
+/// The one key pair of the S3 server.
+pub(crate) const ACCESS_KEY: &str = "testaccess";
+pub(crate) const SECRET_KEY: &str = "testsecret";
 
 /// How to start it.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) memory: Option<String>,
     /// Further arguments.
     pub(crate) more: Vec<String>,
+    /// Takes writes, with delays so long that only `flush` sends them; `memory` and `more` are not read then.
+    pub(crate) is_read_write: bool,
 }
 
 impl Setup {
@@ -64,6 +69,19 @@ impl Setup {
             .open(self.log_file())
             .context("open the daemon's log")?;
         let mut command = Command::new(&self.program);
+        if self.is_read_write {
+            command.arg("run").arg("--config").arg(self.write_config()?);
+        } else {
+            self.add_mount_arguments(&mut command);
+        }
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.env_remove("AWS_SESSION_TOKEN").env_remove("AWS_PROFILE");
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        sys::tie_to_this_thread(&mut command);
+        Ok(command)
+    }
+
+    fn add_mount_arguments(&self, command: &mut Command) {
         command.arg("mount").arg(&self.url).arg(self.mountpoint());
         command.args(["--endpoint", &self.endpoint, "--consistency", "immutable"]);
         command.arg("--cache-dir").arg(self.cache_dir()).args(["--cache-size", &self.cache_size]);
@@ -72,11 +90,22 @@ impl Setup {
             command.args(["--memory", memory]);
         }
         command.args(&self.more);
-        command.env("AWS_ACCESS_KEY_ID", "testaccess").env("AWS_SECRET_ACCESS_KEY", "testsecret");
-        command.env_remove("AWS_SESSION_TOKEN").env_remove("AWS_PROFILE");
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        sys::tie_to_this_thread(&mut command);
-        Ok(command)
+    }
+
+    /// The delays of write-back have no flags.
+    fn write_config(&self) -> anyhow::Result<PathBuf> {
+        let (socket, cache, path) = (self.control_socket(), self.cache_dir(), self.mountpoint());
+        let (endpoint, size, url) = (&self.endpoint, &self.cache_size, &self.url);
+        let text = format!(
+            "control_socket = {socket:?}\n\
+             [cache]\ndir = {cache:?}\nsize = {size:?}\n\
+             [store]\nendpoint = {endpoint:?}\n\
+             [writeback]\ndelay_large = \"1h\"\ndelay_small = \"1h\"\n\
+             [[mount]]\npath = {path:?}\nurl = {url:?}\nread_write = true\n"
+        );
+        let file = self.dir.join("forebay.toml");
+        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        Ok(file)
     }
 
     /// Starts the daemon and waits until it has mounted.

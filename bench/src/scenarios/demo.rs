@@ -64,6 +64,7 @@ pub(crate) fn run(demo: &Demo) -> anyhow::Result<()> {
         cache_size: format!("{cache_gib}GiB"),
         memory: None,
         more: Vec::new(),
+        is_read_write: false,
     };
     let rows = epochs(&setup, &server, &files, demo.readers)?;
     print_table(&rows);
