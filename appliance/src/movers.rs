@@ -3,7 +3,8 @@
 //! Parts: [`block`] is data in memory with its reservation; [`flights`] is the table of blocks that are on their way
 //! or still in memory, which makes concurrent readers share one fetch; [`fetch`] is one ranged read cut into blocks;
 //! [`inserts`] writes fetched blocks to the cache behind the readers' backs; [`cache_reads`] reads single blocks for
-//! those reads that find one part in the cache and another in the store; [`slots`] bounds the requests to the stores.
+//! those reads that find one part in the cache and another in the store; [`slots`] bounds the requests to the stores; [`Demand`]
+//! tells write-back that readers wait.
 //!
 //! Flow of a miss: [`Movers::read`] looks at each block of the range: in memory, in the cache, or neither. Runs of
 //! the last kind become one ranged read each. A block is handed to all who wait for it as soon as its last byte is
@@ -14,6 +15,7 @@
 
 mod block;
 mod cache_reads;
+mod demand;
 mod fetch;
 mod flights;
 mod inserts;
@@ -33,6 +35,7 @@ use ufs::ByteRange;
 
 pub use block::Block;
 use cache_reads::CacheReads;
+pub use demand::Demand;
 pub use fetch::FetchError;
 use flights::{Claim, Flight, Flights};
 use inserts::Inserts;
@@ -63,6 +66,7 @@ pub struct Movers {
     flights: Arc<Flights>,
     inserts: Inserts,
     slots: Slots,
+    demand: Arc<Demand>,
 }
 
 impl Movers {
@@ -74,7 +78,20 @@ impl Movers {
         let cache_reads = cache.as_ref().map(CacheReads::start).transpose()?;
         let queue_blocks = budget.limit_bytes() / u64::from(BLOCK_BYTES);
         let inserts = Inserts::start(cache.clone(), Arc::clone(&flights), queue_blocks)?;
-        Ok(Arc::new(Self { cache, cache_reads, budget, flights, inserts, slots: Slots::default() }))
+        Ok(Arc::new(Self {
+            cache,
+            cache_reads,
+            budget,
+            flights,
+            inserts,
+            slots: Slots::default(),
+            demand: Arc::default(),
+        }))
+    }
+
+    /// Whether readers wait for stores.
+    pub fn demand(&self) -> Arc<Demand> {
+        Arc::clone(&self.demand)
     }
 
     /// The blocks of a range if all of them are in memory now.

@@ -42,6 +42,7 @@ pub(super) async fn open(
         directory,
         below: Below::new(parts.stores.clone(), tree.namespace.clone()),
         budget: Arc::clone(&parts.budget),
+        demand: parts.movers.demand(),
         settings,
         delays,
     })?;

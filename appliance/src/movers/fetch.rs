@@ -46,6 +46,7 @@ impl Movers {
         class: Class,
         memory: Reservation,
     ) {
+        let _waited_for = matches!(class, Class::Demand).then(|| self.demand.read());
         let _slot = self.slots.take(class).await;
         let counters = &object.store.counters;
         counters.read_started();

@@ -21,6 +21,7 @@ use super::transfers::{Sent, Transfers};
 use super::upload_log::UploadLog;
 use super::{kept, scheduler};
 use crate::memory::Budget;
+use crate::movers::Demand;
 use crate::status::{FailingStatus, WritebackStatus};
 
 /// Where records of unfinished uploads lie, in the staging directory.
@@ -38,6 +39,8 @@ pub struct Options {
     pub below: Below,
     /// The memory that parts on their way are paid from, as background work.
     pub budget: Arc<Budget>,
+    /// Readers of this host, for whom uploads step back.
+    pub demand: Arc<Demand>,
     /// The keys of `[writeback]`.
     pub settings: Arc<Settings>,
     /// From [`Writeback::delays`], as it was given to the staged tree.
@@ -101,12 +104,12 @@ impl Writeback {
 
     /// Begins to publish, and goes on with what an earlier run left. Must be called inside a tokio runtime.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let Options { staging, directory, below, budget, settings, delays } = options;
+        let Options { staging, directory, below, budget, demand, settings, delays } = options;
         let failed = |source| StartError { directory: directory.clone(), source };
         let engine = Arc::new(Engine {
             disk: DiskThreads::start(&staging).map_err(failed)?,
             uploads: UploadLog::open(directory.join(UPLOADS_DIRECTORY)).map_err(failed)?,
-            transfers: Transfers::new(below.stores().len(), settings.uploads_max),
+            transfers: Transfers::new(below.stores().len(), settings.uploads_max, demand),
             pacer: Pacer::new(settings.bandwidth_bytes),
             staging,
             below,

@@ -78,6 +78,7 @@ impl Rig {
             directory: directory.path().to_owned(),
             below: Below::new(vec![store], namespace.clone()),
             budget: Budget::new(256 << 20),
+            demand: Arc::default(),
             settings: shared,
             delays,
         });
