@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -26,7 +26,8 @@ use crate::rig::workdir::WorkDir;
 const READERS: usize = 4;
 /// Each file is read once in all: what was read is cached.
 const FILES_A_RUN: u32 = 30_000;
-const CALM_TIME: Duration = Duration::from_secs(2);
+/// How long readers read, with and without a drain.
+const READING_TIME: Duration = Duration::from_secs(2);
 /// Cache, journal and what the file system needs itself.
 const ROOM_BYTES: u64 = 2 << 30;
 
@@ -52,13 +53,9 @@ pub(crate) fn run(common: &Common) -> anyhow::Result<Report> {
             series.push(rate(rival.upload(&keys(&local))?));
         }
         drains.push(rate(saved(&daemon, shard_mib, flush)?));
-        let calm = reading.during(|| {
-            std::thread::sleep(CALM_TIME);
-            Ok(())
-        });
-        reads[0].push(calm?);
+        reads[0].push(reading.rate()?);
         saved(&daemon, shard_mib, |daemon| {
-            reads[1].push(reading.during(|| flush(daemon))?);
+            reads[1].push(while_draining(daemon, || reading.rate())?);
             Ok(())
         })?;
     }
@@ -114,6 +111,18 @@ fn flush(daemon: &Daemon) -> anyhow::Result<()> {
     daemon.ask(&["flush", &daemon.mountpoint().to_string_lossy()]).map(drop)
 }
 
+/// Measures something that has to end before the drain does.
+fn while_draining(daemon: &Daemon, measure: impl FnOnce() -> anyhow::Result<f64>) -> anyhow::Result<f64> {
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| flush(daemon));
+        let measured = measure();
+        let was_long_enough = !drain.is_finished();
+        drain.join().expect("a flush does not panic")?;
+        ensure!(was_long_enough, "the drain ended before the readers: use a larger --shard-mib");
+        measured
+    })
+}
+
 /// Files that nobody has read so far.
 struct Reading {
     root: PathBuf,
@@ -126,30 +135,25 @@ impl Reading {
         Self { root, files, next: AtomicUsize::new(0) }
     }
 
-    /// Files read a second while something is done.
-    fn during(&mut self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-        let (first, has_ended) = (self.next.load(Ordering::Relaxed), AtomicBool::new(false));
-        let started = Instant::now();
+    /// Files read a second.
+    fn rate(&mut self) -> anyhow::Result<f64> {
+        let (first, started) = (self.next.load(Ordering::Relaxed), Instant::now());
         let this = &*self;
-        let (worked, read) = std::thread::scope(|scope| {
-            let start = |_| scope.spawn(|| this.read_until(&has_ended));
-            let readers: Vec<_> = (0..READERS).map(start).collect();
-            let worked = work();
-            has_ended.store(true, Ordering::Relaxed);
+        let read = std::thread::scope(|scope| {
+            let until = started + READING_TIME;
+            let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(move || this.read_until(until))).collect();
             let join = readers.into_iter().map(|reader| reader.join().expect("a reader does not panic"));
-            (worked, join.collect::<anyhow::Result<()>>())
+            join.collect::<anyhow::Result<()>>()
         });
-        worked.and(read)?;
+        read?;
         let files = self.next.load(Ordering::Relaxed) - first;
         Ok(files as f64 / started.elapsed().as_secs_f64())
     }
 
-    fn read_until(&self, has_ended: &AtomicBool) -> anyhow::Result<()> {
-        while !has_ended.load(Ordering::Relaxed) {
+    fn read_until(&self, until: Instant) -> anyhow::Result<()> {
+        while Instant::now() < until {
             let file = self.files.get(self.next.fetch_add(1, Ordering::Relaxed));
-            let file = file.context(
-                "all files are read, the rest would come from the cache: use a smaller --shard-mib",
-            )?;
+            let file = file.context("all files are read, the rest would come from the cache")?;
             let path = self.root.join(&file.path);
             let len = fs::read(&path).with_context(|| format!("read {}", path.display()))?.len() as u64;
             ensure!(len == file.object.size_bytes, "{len} bytes of {}", path.display());
