@@ -74,10 +74,11 @@ with_server() {
   # not local: the trap reads them after the function is left
   server_script=$1; shift
   server_dir=$(mktemp -d -t forebay-s3-XXXXXX)
-  trap '"$server_script" stop "$server_dir" || true; rm -rf "$server_dir"' EXIT
+  trap '"$server_script" stop "$server_dir" || true; rm -rf "$server_dir" "$server_dir.log"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  "$server_script" start "$server_dir" >&2
+  # Not to our own output: a server that makes it non-blocking would make the command's output get lost.
+  "$server_script" start "$server_dir" >"$server_dir.log" 2>&1 || { cat "$server_dir.log" >&2; exit 1; }
   . "$server_dir/s3.env"
   local status=0
   "$@" || status=$?

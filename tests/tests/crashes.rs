@@ -225,7 +225,8 @@ fn setup(s3: &S3, disk: &CutDisk, delay: &str) -> Setup {
         .cache_dir_at(&disk.path())
         .writeback(&format!("delay_small = {delay:?}\ndelay_large = {delay:?}\ndirty_limit = \"256MiB\"\n"))
         .s3(s3)
-        .impatient()
+        // a store that resets connections is given up soon, a slow one is not
+        .store("backoff_max", "100ms")
         .lives_at_most(TEST_TIME_MAX)
         .mount_text(&format!("url = {:?}\nread_write = true\n", s3.url("")))
 }
